@@ -1,0 +1,1 @@
+"""Critique-in-the-loop agents and test-time scaling."""

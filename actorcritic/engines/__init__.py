@@ -1,0 +1,1 @@
+"""Where tokens come from; heavy imports happen inside the modules that need them."""

@@ -1,0 +1,74 @@
+"""Every exception that the library raises on purpose.
+
+    ActorCriticError
+    ├── InputError              a bad problem, option or file: one line that says what to do
+    ├── BudgetExhausted         the next call does not fit into what is left
+    ├── EngineError             an engine could not answer (`retryable` says whether to try again)
+    │   ├── EngineUnavailable   the engine, its model or its server is missing or dead
+    │   └── PromptTooLong       the prompt does not fit into the model's context
+    ├── ToolError               a tool failed or refused its arguments
+    └── RecordError             a run folder is locked, unreadable or of another version
+
+A failed trial is data, not a crash: drivers turn these into `Failure` values. Whatever is not in this tree is a defect.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ActorCriticError",
+    "BudgetExhausted",
+    "EngineError",
+    "EngineUnavailable",
+    "InputError",
+    "PromptTooLong",
+    "RecordError",
+    "ToolError",
+]
+
+
+class ActorCriticError(Exception):
+    """The root of the tree."""
+
+
+class InputError(ActorCriticError):
+    """Bad input; the message is one line that says what to change (exit code 2)."""
+
+
+class BudgetExhausted(ActorCriticError):
+    """The next call does not fit into the budget.
+
+    Attributes:
+        limit: which limit is spent: "tokens", "calls", "seconds" or "money".
+    """
+
+    def __init__(self, limit: str, message: str = "") -> None:
+        super().__init__(message or f"the budget of {limit} is spent")
+        self.limit = limit
+
+
+class EngineError(ActorCriticError):
+    """An engine could not answer a request.
+
+    Attributes:
+        retryable: True where the same request may succeed later.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class EngineUnavailable(EngineError):
+    """The model, its process or its server is missing or has died."""
+
+
+class PromptTooLong(EngineError):
+    """The prompt and the tokens asked for exceed the model's context."""
+
+
+class ToolError(ActorCriticError):
+    """A tool failed or refused its arguments; the message is meant for the model that called it."""
+
+
+class RecordError(ActorCriticError):
+    """A run folder is in use by another writer, unreadable, or written by an unknown version."""

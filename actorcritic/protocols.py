@@ -1,0 +1,239 @@
+"""What users supply and what the parts of the library ask of one another: one small protocol per seam.
+
+Everything is asynchronous and structural: no base class to inherit, no registry to enter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from actorcritic.types import (
+    Critique,
+    GenerateRequest,
+    Generation,
+    Problem,
+    Prompt,
+    Reference,
+    Role,
+    Sampling,
+    Solution,
+)
+
+__all__ = [
+    "Actor",
+    "ActorFormat",
+    "Capabilities",
+    "Critic",
+    "CriticFormat",
+    "Engine",
+    "EngineInfo",
+    "Meter",
+    "Verifier",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What an engine can do. What it cannot is worked around and said, never assumed."""
+
+    token_ids: bool = False
+    """Gives prompt and completion ids, and takes `prefill_ids`."""
+    exact_counts: bool = False
+    """`encode` counts a prompt exactly before it is sent; without this a token budget is an estimate."""
+    seeds: bool = False
+    """The same request with the same seed gives the same completion, whatever runs beside it."""
+    logprobs: bool = False
+    top_logprobs: int = 0
+    """The largest number of alternatives it reports per position."""
+    prefill: bool = False
+    """Goes on from a given beginning of the answer."""
+    chat: bool = False
+    """Takes chat messages (has a chat template or a chat endpoint)."""
+    json_schema: bool = False
+    """Constrains the completion to a JSON schema."""
+    tools: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineInfo:
+    """Who is answering."""
+
+    model: str
+    """Fingerprint of the model: two engines with the same one share prefixes on the bill."""
+    name: str
+    """How a person calls it, such as the model spec."""
+    capabilities: Capabilities
+    max_context: int | None = None
+    """Tokens of prompt and completion together; None = unknown."""
+    licence: str | None = None
+    """SPDX id of the model's licence, for provenance."""
+
+
+class Engine(Protocol):
+    """Where tokens come from."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """Who is answering and what it can do; cheap and constant."""
+        ...
+
+    def encode(self, prompt: Prompt) -> tuple[int, ...]:
+        """Return the ids of the whole prompt exactly as `generate` would send them, prefill included.
+
+        Engines without `exact_counts` return an estimate of the right order of length.
+        """
+        ...
+
+    async def generate(self, request: GenerateRequest) -> Generation:
+        """Answer one request; many may be in flight. Cancelling the task frees what the request held.
+
+        Raises:
+            EngineError: the request failed; `retryable` says whether the same one may succeed later.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Free the model. Idempotent; requests in flight fail with `EngineUnavailable`."""
+        ...
+
+
+class Meter(Protocol):
+    """Through which a role calls an engine: it seeds, admits, bills and keeps every call of one trial."""
+
+    async def generate(self, engine: Engine, request: GenerateRequest, *, role: Role) -> Generation:
+        """Make one call within the trial's share of the budget.
+
+        `max_tokens` may be lowered to what is left; a seed is derived where the request has none.
+
+        Raises:
+            BudgetExhausted: not even the prompt and one token fit.
+            EngineError: as from the engine.
+        """
+        ...
+
+
+class Actor(Protocol):
+    """Who writes solutions. Each call returns a new solution; none sees a gold answer."""
+
+    async def propose(
+        self, problem: Problem, *, meter: Meter, sampling: Sampling | None = None, max_steps: int | None = None
+    ) -> Solution:
+        """Write a solution; with `max_steps`, stop after so many steps (`complete` says whether it ended)."""
+        ...
+
+    async def extend(
+        self,
+        problem: Problem,
+        solution: Solution,
+        *,
+        meter: Meter,
+        sampling: Sampling | None = None,
+        max_steps: int | None = None,
+    ) -> Solution:
+        """Go on from a partial solution; its steps are kept."""
+        ...
+
+    async def revise(
+        self,
+        problem: Problem,
+        solution: Solution,
+        critique: Critique,
+        *,
+        meter: Meter,
+        sampling: Sampling | None = None,
+        revise_from: int | None = None,
+    ) -> Solution:
+        """Keep the steps before `revise_from` (default: the first error) and go on from there with the critique."""
+        ...
+
+    async def refine(
+        self,
+        problem: Problem,
+        solution: Solution,
+        critique: Critique,
+        *,
+        meter: Meter,
+        sampling: Sampling | None = None,
+    ) -> Solution:
+        """Write the whole solution again with the critique."""
+        ...
+
+
+class Critic(Protocol):
+    """Who judges solutions."""
+
+    @property
+    def oracle(self) -> bool:
+        """True where a gold answer or the task's own checker stands behind the judgement."""
+        ...
+
+    async def critique(self, problem: Problem, solution: Solution, *, meter: Meter) -> Critique:
+        """Judge every step of a whole or partial solution; what cannot be read is unscored."""
+        ...
+
+
+class Verifier(Protocol):
+    """Who knows whether a solution is right. It scores a run afterwards; during a run it makes it an oracle run."""
+
+    async def verify(self, problem: Problem, solution: Solution, reference: Reference) -> bool | None:
+        """Return whether the solution is right; None where there is nothing to compare with."""
+        ...
+
+
+class ActorFormat(Protocol):
+    """How problems and critiques are put to an actor model, and how its text is read. Pure."""
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Strings that end a whole solution, beside the model's own end token."""
+        ...
+
+    @property
+    def step_stop(self) -> tuple[str, ...]:
+        """Strings that end one step."""
+        ...
+
+    def propose(self, problem: Problem) -> Prompt:
+        """Ask for a solution."""
+        ...
+
+    def extend(self, problem: Problem, solution: Solution) -> Prompt:
+        """Ask to go on from the last step of a partial solution; shares the longest prefix with what wrote it."""
+        ...
+
+    def revise(self, problem: Problem, solution: Solution, critique: Critique, revise_from: int) -> Prompt:
+        """Ask to go on from step `revise_from`, told what the critic said of the rejected steps."""
+        ...
+
+    def refine(self, problem: Problem, solution: Solution, critique: Critique) -> Prompt:
+        """Ask for a whole new solution, told what the critic said."""
+        ...
+
+    def read(self, problem: Problem, kept: Solution | None, generation: Generation) -> Solution:
+        """Split a completion into steps after the kept ones, and extract the answer.
+
+        Never raises on what a model wrote: unreadable text is a step with that text and a solution without answer.
+        """
+        ...
+
+
+class CriticFormat(Protocol):
+    """How solutions are put to a critic model, and how its judgement is read. Pure."""
+
+    @property
+    def top_logprobs(self) -> int:
+        """How many alternatives per position `read` wants in order to score; 0 = none."""
+        ...
+
+    def ask(self, problem: Problem, solution: Solution) -> Prompt:
+        """Ask for a critique of every step."""
+        ...
+
+    def max_tokens(self, solution: Solution) -> int:
+        """How long a critique of this solution may be."""
+        ...
+
+    def read(self, problem: Problem, solution: Solution, generation: Generation) -> Critique:
+        """Read a critique with one entry per step; whatever cannot be read is unscored, never a pass."""
+        ...

@@ -1,0 +1,1 @@
+"""Search policies: pure, ask/tell, standard library only."""

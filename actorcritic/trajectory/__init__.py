@@ -1,0 +1,1 @@
+"""Append-only, versioned events: the source of truth of every run."""

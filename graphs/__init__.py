@@ -1,0 +1,1 @@
+"""LangGraph graphs; the only place that imports langgraph."""

@@ -1,0 +1,1 @@
+"""Tools that an actor may call and a critic may check with."""
