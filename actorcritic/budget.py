@@ -1,0 +1,268 @@
+"""One budget per problem, shared live by every role: reserved before a call, settled after, never exceeded.
+
+A token on the bill is a *logical* one: prompt tokens that do not extend this problem's own prefix tree for that
+model, plus completion tokens. So the bill does not depend on what a cache happened to hold.
+
+A trial works within a `Lease`. A lease sees the prefix tree as it stood when the lease was taken, and is committed in
+trial order; so timing changes neither what a trial may spend nor what it is charged. Knows no engine and no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from actorcritic.errors import BudgetExhausted, InputError
+from actorcritic.types import Role, StopReason, Usage
+
+__all__ = ["Budget", "Charge", "Grant", "Lease", "Ledger", "PrefixTree", "Spend"]
+
+NEVER = 2**62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Limits for one problem; None = unlimited."""
+
+    tokens: int | None = None
+    """Logical tokens, all roles together."""
+    calls: int | None = None
+    """Requests to engines, all roles together."""
+    seconds: float | None = None
+    """Wall-clock seconds from the start of the problem; kept by the driver."""
+    money: float | None = None
+    """In the currency of the price table."""
+
+    def __post_init__(self) -> None:
+        """Refuse limits that allow nothing."""
+        for name in ("tokens", "calls", "seconds", "money"):
+            limit: float | None = getattr(self, name)
+            if limit is not None and not limit > 0:
+                raise InputError(f"the budget of {name} must be above 0, not {limit}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spend:
+    """What has been spent, per role; `usage[role].logical_tokens` adds up to the tokens on the bill."""
+
+    usage: dict[Role, Usage] = field(default_factory=dict[Role, Usage])
+    money: float = 0.0
+
+    @property
+    def total(self) -> Usage:
+        """All roles together."""
+        return sum(self.usage.values(), Usage())
+
+    def add(self, role: Role, usage: Usage, money: float = 0.0) -> Spend:
+        """Return this spend with one more call on it."""
+        usages = {**self.usage, role: self.usage.get(role, Usage()) + usage}
+        return Spend(usage=usages, money=self.money + money)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """Leave to make one call."""
+
+    new_prompt_tokens: int
+    """Prompt tokens that the call will be charged for."""
+    max_tokens: int
+    """Completion tokens that it may ask for, >= 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """One call as it is charged."""
+
+    role: Role
+    model: str
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+    usage: Usage
+    money: float = 0.0
+
+
+class PrefixTree:
+    """All token sequences of one problem and model. Mutable; each node remembers the commit that made it."""
+
+    __slots__ = ("_born", "_children")
+
+    def __init__(self) -> None:
+        self._children: dict[tuple[int, int], int] = {}
+        self._born: list[int] = [0]
+
+    def match(self, ids: Sequence[int], seen: int = NEVER) -> int:
+        """Return how many leading ids are in the tree, among the nodes made by commits before number `seen`."""
+        node = 0
+        for depth, token in enumerate(ids):
+            child = self._children.get((node, token))
+            if child is None or self._born[child] >= seen:
+                return depth
+            node = child
+        return len(ids)
+
+    def add(self, ids: Sequence[int], commit: int = 0) -> None:
+        """Put a sequence into the tree as part of the given commit."""
+        node = 0
+        for token in ids:
+            child = self._children.get((node, token))
+            if child is None:
+                child = len(self._born)
+                self._born.append(commit)
+                self._children[node, token] = child
+            node = child
+
+
+class Lease:
+    """What one trial may spend. Mutable; belongs to one task at a time."""
+
+    __slots__ = ("_ledger", "_local", "_seen", "_spent", "calls", "charges", "money", "tokens")
+
+    def __init__(self, ledger: Ledger, seen: int, *, tokens: int | None, calls: int | None, money: float | None):
+        self._ledger = ledger
+        self._seen = seen
+        self._local: dict[str, PrefixTree] = {}
+        self._spent = Spend()
+        self.tokens = tokens
+        """The most logical tokens it may spend; None = unlimited."""
+        self.calls = calls
+        self.money = money
+        self.charges: list[Charge] = []
+
+    def new_tokens(self, model: str, prompt_ids: Sequence[int]) -> int:
+        """Return how many ids of a prompt this trial would be charged for."""
+        known = self._ledger.tree(model).match(prompt_ids, self._seen)
+        local = self._local.get(model)
+        return len(prompt_ids) - max(known, local.match(prompt_ids) if local else 0)
+
+    def admit(self, model: str, prompt_ids: Sequence[int], max_tokens: int) -> Grant:
+        """Reserve one call, its completion cut to what is left.
+
+        Raises:
+            BudgetExhausted: not even the prompt and one completion token fit, or no call or money is left.
+        """
+        spent = self._spent.total
+        if self.calls is not None and spent.calls >= self.calls:
+            raise BudgetExhausted("calls")
+        if self.money is not None and self._spent.money >= self.money:
+            raise BudgetExhausted("money")
+        new = self.new_tokens(model, prompt_ids)
+        if self.tokens is not None:
+            max_tokens = min(max_tokens, self.tokens - spent.logical_tokens - new)
+        if max_tokens < 1:
+            raise BudgetExhausted("tokens")
+        return Grant(new_prompt_tokens=new, max_tokens=max_tokens)
+
+    def charge(self, charge: Charge) -> Usage:
+        """Settle one call; returns its usage with the logical tokens as this trial sees them."""
+        new = self.new_tokens(charge.model, charge.prompt_ids)
+        usage = replace(charge.usage, logical_tokens=new + charge.usage.completion_tokens)
+        self.charges.append(charge)
+        self._spent = self._spent.add(charge.role, usage, charge.money)
+        self._local.setdefault(charge.model, PrefixTree()).add(charge.prompt_ids + charge.completion_ids)
+        return usage
+
+    @property
+    def spent(self) -> Spend:
+        """What this trial spent, as it sees it; committing may charge less where siblings share a prefix."""
+        return self._spent
+
+
+class Ledger:
+    """The account of one problem. Mutable; leases are taken and committed in trial order."""
+
+    def __init__(self, budget: Budget | None = None) -> None:
+        self.budget = budget if budget is not None else Budget()
+        self._trees: dict[str, PrefixTree] = {}
+        self._spend = Spend()
+        self._commits = 0
+        self._open: dict[int, Lease] = {}
+
+    def tree(self, model: str) -> PrefixTree:
+        """Return the prefix tree of a model."""
+        return self._trees.setdefault(model, PrefixTree())
+
+    @property
+    def spend(self) -> Spend:
+        """Everything committed so far."""
+        return self._spend
+
+    def left(self) -> tuple[int | None, int | None, float | None]:
+        """Return tokens, calls and money that are neither spent nor on an open lease; None = unlimited."""
+        total, leases = self._spend.total, self._open.values()
+        tokens, calls, money = self.budget.tokens, self.budget.calls, self.budget.money
+        if tokens is not None:
+            tokens -= total.logical_tokens + sum(lease.tokens or 0 for lease in leases)
+        if calls is not None:
+            calls -= total.calls + sum(lease.calls or 0 for lease in leases)
+        if money is not None:
+            money -= self._spend.money + sum(lease.money or 0.0 for lease in leases)
+        return tokens, calls, money
+
+    def spent_limit(self) -> StopReason | None:
+        """Return which limit leaves room for no further call, None if there is room."""
+        tokens, calls, money = self.left()
+        if tokens is not None and tokens < 1:
+            return "tokens"
+        if calls is not None and calls < 1:
+            return "calls"
+        if money is not None and money <= 0:
+            return "money"
+        return None
+
+    def lease(self, trial: int, *, tokens: int | None = None, calls: int | None = None) -> Lease | None:
+        """Set aside what a trial may spend: at most `tokens` and `calls`, at most what is left.
+
+        Returns:
+            None where less than the wish is left while other trials are still running: wait for a commit, which gives
+            back what its trial did not use, rather than start a trial that cannot finish.
+
+        Raises:
+            BudgetExhausted: nothing is left and nothing is running.
+        """
+        tokens_left, calls_left, money_left = self.left()
+        if self._open and (_short(tokens, tokens_left) or _short(calls, calls_left) or money_left is not None):
+            return None
+        limit = self.spent_limit()
+        if limit is not None:
+            raise BudgetExhausted(limit)
+        lease = Lease(
+            self,
+            self._commits,
+            tokens=_least(tokens, tokens_left),
+            calls=_least(calls, calls_left),
+            money=money_left,
+        )
+        self._open[trial] = lease
+        return lease
+
+    def commit(self, trial: int) -> Spend:
+        """Close a trial's lease and charge its calls against the tree as it now stands.
+
+        Returns:
+            What this trial is charged; never more than its lease.
+        """
+        lease = self._open.pop(trial)
+        spend = Spend()
+        for charge in lease.charges:
+            tree = self.tree(charge.model)
+            new = len(charge.prompt_ids) - tree.match(charge.prompt_ids)
+            tree.add(charge.prompt_ids + charge.completion_ids, self._commits)
+            usage = replace(charge.usage, logical_tokens=new + charge.usage.completion_tokens)
+            spend = spend.add(charge.role, usage, charge.money)
+        for role, usage in spend.usage.items():
+            self._spend = self._spend.add(role, usage)
+        self._spend = replace(self._spend, money=self._spend.money + spend.money)
+        self._commits += 1
+        return spend
+
+
+def _least(wish: int | None, left: int | None) -> int | None:
+    """Return the smaller of two limits, None = unlimited."""
+    if wish is None or left is None:
+        return left if wish is None else wish
+    return min(wish, left)
+
+
+def _short(wish: int | None, left: int | None) -> bool:
+    """Return whether less is left than is wished; an unlimited wish takes everything, so it runs alone."""
+    return left is not None and (wish is None or left < wish)
