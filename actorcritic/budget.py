@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from actorcritic.errors import BudgetExhausted, InputError
-from actorcritic.types import Role, StopReason, Usage
+from actorcritic.types import Role, Usage
 
 __all__ = ["Budget", "Charge", "Grant", "Lease", "Ledger", "PrefixTree", "Spend"]
 
@@ -198,7 +199,7 @@ class Ledger:
             money -= self._spend.money + sum(lease.money or 0.0 for lease in leases)
         return tokens, calls, money
 
-    def spent_limit(self) -> StopReason | None:
+    def spent_limit(self) -> Literal["tokens", "calls", "money"] | None:
         """Return which limit leaves room for no further call, None if there is room."""
         tokens, calls, money = self.left()
         if tokens is not None and tokens < 1:
@@ -234,6 +235,10 @@ class Ledger:
         )
         self._open[trial] = lease
         return lease
+
+    def release(self, trial: int) -> None:
+        """Give back a lease under which no call was made."""
+        self._open.pop(trial)
 
     def commit(self, trial: int) -> Spend:
         """Close a trial's lease and charge its calls against the tree as it now stands.

@@ -14,6 +14,8 @@ A failed trial is data, not a crash: drivers turn these into `Failure` values. W
 
 from __future__ import annotations
 
+from typing import Literal
+
 __all__ = [
     "ActorCriticError",
     "BudgetExhausted",
@@ -41,9 +43,9 @@ class BudgetExhausted(ActorCriticError):
         limit: which limit is spent: "tokens", "calls", "seconds" or "money".
     """
 
-    def __init__(self, limit: str, message: str = "") -> None:
+    def __init__(self, limit: Literal["tokens", "calls", "seconds", "money"], message: str = "") -> None:
         super().__init__(message or f"the budget of {limit} is spent")
-        self.limit = limit
+        self.limit: Literal["tokens", "calls", "seconds", "money"] = limit
 
 
 class EngineError(ActorCriticError):

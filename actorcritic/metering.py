@@ -59,7 +59,7 @@ class Call:
 
 
 class CallMeter:
-    """The `Meter` of one trial. Mutable: it keeps its calls."""
+    """The `Meter` of one trial. Mutable: it keeps its calls, and tells `on_call` of each as it ends."""
 
     def __init__(
         self,
@@ -67,12 +67,14 @@ class CallMeter:
         *,
         seed: int,
         prices: dict[str, Price] | None = None,
+        on_call: Callable[[Call], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.lease = lease
         self.seed = seed
         self.calls: list[Call] = []
         self._prices = prices or {}
+        self._on_call = on_call
         self._clock = clock
 
     async def generate(self, engine: Engine, request: GenerateRequest, *, role: Role) -> Generation:
@@ -104,18 +106,18 @@ class CallMeter:
             money=price.of(generation.usage) if price else 0.0,
         )
         usage = self.lease.charge(charge)
-        seconds = self._clock() - started
-        self.calls.append(
-            Call(
-                role=role,
-                engine=engine.info.name,
-                model=model,
-                request=request,
-                generation=generation,
-                usage=usage,
-                seconds=seconds,
-            )
+        call = Call(
+            role=role,
+            engine=engine.info.name,
+            model=model,
+            request=request,
+            generation=generation,
+            usage=usage,
+            seconds=self._clock() - started,
         )
+        self.calls.append(call)
+        if self._on_call is not None:
+            self._on_call(call)
         return generation
 
     async def _attempt(self, engine: Engine, request: GenerateRequest) -> Generation:

@@ -1,0 +1,152 @@
+"""Critics: who judges solutions step by step.
+
+`ModelCritic` asks a language model, `FunctionCritic` wraps the caller's own function, `CalculationCritic` checks
+equations with the calculator and needs no model. What cannot be judged is unscored, never a pass.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+
+from actorcritic.errors import BudgetExhausted, InputError, ToolError
+from actorcritic.protocols import CriticFormat, Engine, Meter
+from actorcritic.tools.calculate import calculate
+from actorcritic.types import (
+    Critique,
+    GenerateRequest,
+    Problem,
+    Sampling,
+    Solution,
+    Step,
+    StepCritique,
+    Verdict,
+)
+
+__all__ = ["CalculationCritic", "FunctionCritic", "ModelCritic"]
+
+GREEDY = Sampling(temperature=0.0)
+EQUATION = re.compile(r"(?P<left>[-+*/^().\d\s]*\d[-+*/^().\d\s]*)=\s*(?P<right>-?\d+(?:\.\d+)?(?:\s*/\s*\d+)?)")
+
+
+class ModelCritic:
+    """A `Critic` over a language model.
+
+    Args:
+        engine: Where the tokens come from; may be the actor's own.
+        format: How solutions are put to the model.
+        sampling: Greedy by default; a second try after an unreadable critique is drawn at temperature 1.
+        retries: How often an unreadable critique is asked for again before it counts as unscored, >= 0.
+    """
+
+    oracle = False
+
+    def __init__(
+        self, engine: Engine, format: CriticFormat, *, sampling: Sampling = GREEDY, retries: int = 1
+    ) -> None:
+        if retries < 0:
+            raise InputError(f"retries must be at least 0, not {retries}")
+        self.engine = engine
+        self.format = format
+        self.sampling = sampling
+        self.retries = retries
+
+    async def critique(self, problem: Problem, solution: Solution, *, meter: Meter) -> Critique:
+        """See `Critic.critique`."""
+        capabilities = self.engine.info.capabilities
+        sampling = self.sampling
+        critique: Critique | None = None
+        for _ in range(self.retries + 1):
+            request = GenerateRequest(
+                prompt=self.format.ask(problem, solution),
+                max_tokens=self.format.max_tokens(solution),
+                sampling=sampling,
+                logprobs=capabilities.logprobs,
+                top_logprobs=min(self.format.top_logprobs, capabilities.top_logprobs),
+            )
+            try:
+                generation = await meter.generate(self.engine, request, role="critic")
+            except BudgetExhausted:
+                if critique is None:
+                    raise
+                break  # what was paid for stands: the first, unreadable critique
+            critique = self.format.read(problem, solution, generation)
+            if critique.verdict is not Verdict.UNSCORED:
+                break
+            sampling = Sampling(temperature=1.0)
+        assert critique is not None  # the loop ran at least once
+        return critique
+
+
+class FunctionCritic:
+    """A `Critic` over the caller's own function, plain or asynchronous.
+
+    Args:
+        function: Takes a problem and a solution and returns a critique with one entry per step.
+        oracle: Say True where the function looks at a gold answer or at the task's own checker.
+    """
+
+    def __init__(
+        self, function: Callable[[Problem, Solution], Critique | Awaitable[Critique]], *, oracle: bool = False
+    ) -> None:
+        self._function = function
+        self._oracle = oracle
+
+    @property
+    def oracle(self) -> bool:
+        """See `Critic.oracle`."""
+        return self._oracle
+
+    async def critique(self, problem: Problem, solution: Solution, *, meter: Meter) -> Critique:
+        """See `Critic.critique`.
+
+        Raises:
+            InputError: the function returned something else than a critique of every step.
+        """
+        result = self._function(problem, solution)
+        critique = await result if isawaitable(result) else result
+        if len(critique.steps) != len(solution.steps):
+            raise InputError(
+                f"the critic judged {len(critique.steps)} steps of {len(solution.steps)}: return one entry per step"
+            )
+        return critique
+
+
+class CalculationCritic:
+    """A tool-grounded critic: recomputes every equation in a step, such as `3 * (4 + 1) = 15`.
+
+    A step without an equation is unscored. It sees wrong arithmetic only, not a wrong plan: so a solution in which
+    nothing is wrong is unscored too, unless `accept` says that right arithmetic is enough.
+    """
+
+    oracle = False
+
+    def __init__(self, *, accept: bool = False) -> None:
+        self.accept = accept
+
+    async def critique(self, problem: Problem, solution: Solution, *, meter: Meter) -> Critique:
+        """See `Critic.critique`; makes no model call."""
+        steps = tuple(check_equations(step) for step in solution.steps)
+        if any(step.verdict is Verdict.INCORRECT for step in steps):
+            return Critique(steps=steps, verdict=Verdict.INCORRECT, score=0.0)
+        checked = bool(steps) and all(step.verdict is Verdict.CORRECT for step in steps)
+        if self.accept and checked:
+            return Critique(steps=steps, verdict=Verdict.CORRECT, score=1.0)
+        return Critique(steps=steps, verdict=Verdict.UNSCORED)
+
+
+def check_equations(step: Step) -> StepCritique:
+    """Judge a step by the equations in it: all must hold, and there must be one."""
+    equations = list(EQUATION.finditer(step.text))
+    for equation in equations:
+        left, right = equation["left"].strip(), equation["right"].strip()
+        try:
+            value, claimed = calculate(left), calculate(right)
+        except ToolError as error:
+            return StepCritique(verdict=Verdict.UNSCORED, explanation=str(error))
+        if value != claimed:
+            return StepCritique(verdict=Verdict.INCORRECT, explanation=f"{left} is {value}, not {right}", score=0.0)
+    if not equations:
+        return StepCritique(verdict=Verdict.UNSCORED, explanation="no equation to check")
+    return StepCritique(verdict=Verdict.CORRECT, score=1.0)
