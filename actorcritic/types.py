@@ -193,6 +193,8 @@ class Step:
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     """Per token of `token_ids`; empty where the engine gave none."""
+    straddles: bool = False
+    """True where the last token runs on into the next step: cut after this step, the ids are no continuation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
