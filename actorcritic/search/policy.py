@@ -2,6 +2,8 @@
 
 A policy decides which trial comes next from what it was told; it knows no model, no clock, no asyncio and no LangGraph.
 It is mutable, deterministic given its seed and the order of tells, and its whole state is one JSON value.
+
+The names below are the vocabulary of `Trial.options`: all that a policy may ask of a trial beside its action.
 """
 
 from __future__ import annotations
@@ -10,7 +12,18 @@ from typing import Protocol, Self
 
 from actorcritic.types import Failure, JsonValue, Outcome, StopReason, Trial
 
-__all__ = ["Policy"]
+__all__ = ["CRITIQUE", "MAX_STEPS", "ORACLE", "REVISE_FROM", "TEMPERATURE", "Policy"]
+
+CRITIQUE = "critique"
+"""bool: whether the critic judges the result; where it is False, the outcome is unscored."""
+MAX_STEPS = "max_steps"
+"""int >= 1: write at most so many new steps; absent = to the end."""
+ORACLE = "oracle"
+"""True: the outcome's verdict is the gold's own, not the critic's; only an oracle run may grant this."""
+REVISE_FROM = "revise_from"
+"""int >= 0: index of the first step to write anew; absent = the critique's first error."""
+TEMPERATURE = "temperature"
+"""float >= 0: overrides the actor's own sampling temperature; 0 = greedy."""
 
 
 class Policy(Protocol):

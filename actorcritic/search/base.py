@@ -1,0 +1,236 @@
+"""What all policies share: the tree, idempotent tells, the best so far, the count limit, the JSON state.
+
+A policy adds `_next` (which trial comes now) and what it learns from a result. Knows no model and no clock. It is
+deterministic given its seed and the order of asks and tells; `ask(k)` is k times `ask(1)`, and an empty `ask` changes
+nothing that matters, so that only trials need to be logged.
+"""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Self, cast
+
+from actorcritic.errors import RecordError
+from actorcritic.search.options import Option, Options, OptionValue, choice, number
+from actorcritic.search.policy import CRITIQUE, TEMPERATURE
+from actorcritic.search.ranking import Rank, by_critic, by_logprob, check_outcome
+from actorcritic.search.tree import Node, Status, Tree
+from actorcritic.types import Action, Failure, JsonValue, Outcome, StopReason, Trial
+
+__all__ = ["FAILURES_IN_ROW", "SAMPLING", "TreePolicy"]
+
+FAILURES_IN_ROW = 16
+"""After so many failures without a result between them a search without an end gives up: the model must be gone."""
+
+SAMPLING = (
+    number("temperature", None, "temperature of every trial; none = the actor's own", low=0.0),
+    choice("first", ("sampled", "greedy"), "whether the very first trial is drawn at temperature 0"),
+)
+"""The options of every policy that samples."""
+
+
+class TreePolicy(ABC):
+    """A search over a tree of trials. Mutable; see `Policy` for the protocol."""
+
+    NAME: ClassVar[str]
+    """As in a strategy's text form."""
+    OPTIONS: ClassVar[tuple[Option, ...]]
+    """What the constructor takes beside the seed."""
+    COUNT: ClassVar[str | None] = None
+    """The option that limits the number of trials; without it the policy goes on until it is stopped."""
+
+    def __init__(self, *, seed: int = 0, **options: OptionValue) -> None:
+        self.seed = seed
+        self.options = Options(self.OPTIONS, options)
+        self.tree = Tree()
+        self._limit = self.options.maybe_whole(self.COUNT) if self.COUNT else None
+        self._in_flight = 0
+        self._failures = 0
+        self._stopped: StopReason | None = None
+        self._cancelled: list[int] = []
+        self._best: tuple[Rank, int] | None = None
+        self._random: random.Random | None = None
+
+    # --- what a policy adds ----------------------------------------------------------------------------------------
+
+    @property
+    def needs_critic(self) -> bool:
+        """Whether trials are to be judged."""
+        return True
+
+    @abstractmethod
+    def _next(self) -> Trial | None:
+        """Return the next trial, made with `_trial`; None, with nothing changed, while only results can help."""
+
+    def _told(self, node: Node, outcome: Outcome) -> None:  # noqa: B027 - not every policy learns
+        """Learn from a result."""
+
+    def _failed(self, node: Node) -> None:  # noqa: B027 - nor minds a failure
+        """Learn from a failure."""
+
+    def _rank(self, outcome: Outcome) -> Rank:
+        """Return how good a solution is; a tie goes to the earlier one."""
+        return by_critic(outcome) if self.needs_critic else by_logprob(outcome)
+
+    def _state(self) -> dict[str, JsonValue]:
+        """Return what the tree does not hold."""
+        return {}
+
+    def _restore(self, state: dict[str, Any]) -> None:  # noqa: B027 - the tree may be all there is
+        """Take back what `_state` gave; the tree is there already."""
+
+    # --- the protocol ----------------------------------------------------------------------------------------------
+
+    def ask(self, k: int = 1) -> tuple[Trial, ...]:
+        """See `Policy.ask`."""
+        trials: list[Trial] = []
+        while len(trials) < k and self._stopped is None and not self._all_asked:
+            trial = self._next()
+            if trial is None:
+                break
+            self.tree.add(trial)
+            self._in_flight += 1
+            trials.append(trial)
+        return tuple(trials)
+
+    def tell(self, trial: int, outcome: Outcome) -> None:
+        """See `Policy.tell`."""
+        node = self.tree[trial]
+        check_outcome(outcome)
+        if node.status is not Status.ASKED:
+            return
+        node.status, node.outcome = Status.DONE, outcome
+        self._in_flight -= 1
+        self._failures = 0
+        self._weigh(node.id, outcome)
+        self._told(node, outcome)
+        self._settle()
+
+    def fail(self, trial: int, failure: Failure) -> None:
+        """See `Policy.fail`."""
+        node = self.tree[trial]
+        if node.status is not Status.ASKED:
+            return
+        node.status, node.failure = Status.FAILED, failure
+        self._in_flight -= 1
+        self._failures += 1
+        self._failed(node)
+        self._settle()
+
+    def cancelled(self) -> tuple[int, ...]:
+        """See `Policy.cancelled`; a trial once cancelled stays on the list."""
+        return tuple(self._cancelled)
+
+    @property
+    def stopped(self) -> StopReason | None:
+        """See `Policy.stopped`."""
+        return self._stopped
+
+    @property
+    def best(self) -> int | None:
+        """See `Policy.best`."""
+        return None if self._best is None else self._best[1]
+
+    def dump(self) -> dict[str, JsonValue]:
+        """See `Policy.dump`."""
+        return {
+            "policy": self.NAME,
+            "seed": self.seed,
+            "options": dict(self.options),
+            "stopped": self._stopped,
+            "failures": self._failures,
+            "random": None if self._random is None else _random_to_json(self._random),
+            "tree": self.tree.to_json(),
+            "state": self._state(),
+        }
+
+    @classmethod
+    def load(cls, state: dict[str, JsonValue]) -> Self:
+        """See `Policy.load`.
+
+        Raises:
+            RecordError: the state is another policy's.
+        """
+        saved = cast("dict[str, Any]", state)
+        if saved.get("policy") != cls.NAME:
+            raise RecordError(f"this is the state of {saved.get('policy')!r}, not of {cls.NAME!r}")
+        policy = cls(seed=saved["seed"], **saved["options"])
+        policy._take_back(saved)
+        return policy
+
+    # --- shared pieces ---------------------------------------------------------------------------------------------
+
+    @property
+    def random(self) -> random.Random:
+        """This search's own generator, made when it is first used."""
+        if self._random is None:
+            self._random = random.Random(self.seed)
+        return self._random
+
+    @property
+    def _all_asked(self) -> bool:
+        return self._limit is not None and len(self.tree) >= self._limit
+
+    def _trial(
+        self, action: Action, parent: int | None = None, extra: Mapping[str, JsonValue] = MappingProxyType({})
+    ) -> Trial:
+        """Return the next trial with the options that every trial of this policy has."""
+        options: dict[str, JsonValue] = {CRITIQUE: self.needs_critic}
+        temperature = self.options.get("temperature")
+        if self.options.get("first") == "greedy" and not self.tree.nodes:
+            temperature = 0.0
+        if temperature is not None:
+            options[TEMPERATURE] = temperature
+        return Trial(id=len(self.tree), action=action, parent=parent, options={**options, **extra})
+
+    def _stop(self, reason: StopReason) -> None:
+        """End the search; what is in flight no longer matters."""
+        self._stopped = reason
+        if self._in_flight:
+            self._cancel([node.id for node in self.tree if node.status is Status.ASKED])
+
+    def _cancel(self, trials: list[int]) -> None:
+        """Give up trials in flight."""
+        for trial in trials:
+            self.tree[trial].status = Status.CANCELLED
+            self._cancelled.append(trial)
+        self._in_flight -= len(trials)
+
+    def _weigh(self, trial: int, outcome: Outcome) -> None:
+        """Keep the best so far; ids break ties, so the order of tells does not matter."""
+        rank = self._rank(outcome)
+        if self._best is None or (rank, -trial) > (self._best[0], -self._best[1]):
+            self._best = (rank, trial)
+
+    def _settle(self) -> None:
+        """Stop once everything planned has been told, or once nothing works any more."""
+        if self._stopped is not None:
+            return
+        if self._all_asked and not self._in_flight:
+            self._stop("completed" if any(node.status is Status.DONE for node in self.tree) else "failed")
+        elif self._failures >= FAILURES_IN_ROW:
+            self._stop("failed")
+
+    def _take_back(self, saved: dict[str, Any]) -> None:
+        """Restore everything that `dump` wrote."""
+        self.tree = Tree.from_json(saved["tree"])
+        self._stopped = saved["stopped"]
+        self._failures = saved["failures"]
+        for node in self.tree:
+            if node.outcome is not None:
+                self._weigh(node.id, node.outcome)
+        self._in_flight = sum(node.status is Status.ASKED for node in self.tree)
+        self._cancelled = [node.id for node in self.tree if node.status is Status.CANCELLED]
+        if saved["random"] is not None:
+            version, internal, gauss = saved["random"]
+            self.random.setstate((version, tuple(internal), gauss))
+        self._restore(saved["state"])
+
+
+def _random_to_json(generator: random.Random) -> JsonValue:
+    version, internal, gauss = generator.getstate()
+    return [version, list(internal), gauss]
+
