@@ -6,7 +6,7 @@ knows no policy; it is never checkpointed itself, since the trajectory log is wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
@@ -14,8 +14,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from actorcritic.errors import ActorCriticError, BudgetExhausted, InputError
-from actorcritic.metering import CallMeter
-from actorcritic.protocols import Actor, Critic
+from actorcritic.protocols import Actor, Critic, Meter
 from actorcritic.types import (
     Action,
     Critique,
@@ -29,17 +28,29 @@ from actorcritic.types import (
     Verdict,
 )
 
-__all__ = ["Attempt", "Emit", "TrialState", "VoteKey", "outcome_of", "trial_graph", "unscored"]
+__all__ = [
+    "Attempt",
+    "Emit",
+    "TrialGraph",
+    "TrialState",
+    "VoteKey",
+    "act",
+    "judge",
+    "outcome_of",
+    "trial_graph",
+    "unscored",
+    "wants_critique",
+]
 
 VoteKey = Callable[[Problem, Solution], str | None]
 """Gives the canonical form of a solution's answer, by which votes compare; None = no answer."""
 
 
 class Emit(Protocol):
-    """Takes what happens, as it happens: for the log and for whoever watches."""
+    """Takes what a trial brings forth, as it happens: for the log and for whoever watches."""
 
-    def __call__(self, kind: str, trial: Trial, payload: Solution | Critique | Failure) -> None:
-        """Take one event of a trial: "proposed", "extended", "revised", "refined", "critiqued" or "failed"."""
+    def __call__(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
+        """Take a solution, a critique or a failure of a trial."""
         ...
 
 
@@ -57,27 +68,90 @@ class TrialState(TypedDict, total=False):
     problem: Problem
     trial: Trial
     parent: Attempt | None
-    meter: CallMeter
+    meter: Meter
     emit: Emit
-    solution: Solution | None
-    critique: Critique | None
-    failure: Failure | None
+    solution: Solution
+    critique: Critique
+    failure: Failure
 
 
-DONE: Mapping[Action, str] = {
-    Action.PROPOSE: "proposed",
-    Action.EXTEND: "extended",
-    Action.REVISE: "revised",
-    Action.REFINE: "refined",
-}
+TrialGraph = CompiledStateGraph[TrialState, None, TrialState, TrialState]
+
 
 async def act(
-    actor: Actor, problem: Problem, trial: Trial, parent: Attempt | None, meter: CallMeter
+    actor: Actor, problem: Problem, trial: Trial, parent: Attempt | None, meter: Meter, emit: Emit
+) -> Solution | Failure:
+    """Carry out the action of a trial; a failure is a value."""
+    try:
+        solution = await _dispatch(actor, problem, trial, parent, meter)
+    except Exception as error:  # noqa: BLE001 - whatever an actor fails of is recorded as this trial's failure
+        failure = _failure("actor", error)
+        emit(trial, failure)
+        return failure
+    emit(trial, solution)
+    return solution
+
+
+async def judge(
+    critic: Critic, problem: Problem, trial: Trial, solution: Solution, meter: Meter, emit: Emit
+) -> Critique | None:
+    """Let the critic judge a solution; None where it failed or the budget ended: the solution stands, unscored."""
+    try:
+        critique = await critic.critique(problem, solution, meter=meter)
+    except BudgetExhausted:
+        return None
+    except Exception as error:  # noqa: BLE001 - whatever a critic fails of is recorded; the solution stands, unscored
+        emit(trial, _failure("critic", error))
+        return None
+    emit(trial, critique)
+    return critique
+
+
+def wants_critique(trial: Trial, solution: Solution) -> bool:
+    """Return whether the critic is to judge: not where the policy needs none, nor a text that was cut off."""
+    if trial.options.get("critique") is False:
+        return False
+    return solution.complete or "max_steps" in trial.options
+
+
+def trial_graph(actor: Actor, critic: Critic | None) -> TrialGraph:
+    """Compile the graph of one trial: `actor`, then `critic` where the trial wants one and there is one."""
+
+    async def actor_node(state: TrialState) -> TrialState:
+        result = await act(
+            actor, state["problem"], state["trial"], state.get("parent"), state["meter"], state["emit"]
+        )
+        return {"failure": result} if isinstance(result, Failure) else {"solution": result}
+
+    async def critic_node(state: TrialState) -> TrialState:
+        assert critic is not None  # the routing below leads here only with a critic
+        critique = await judge(
+            critic, state["problem"], state["trial"], state["solution"], state["meter"], state["emit"]
+        )
+        return {"critique": critique} if critique is not None else {}
+
+    def after_actor(state: TrialState) -> str:
+        solution = state.get("solution")
+        if critic is None or solution is None or not wants_critique(state["trial"], solution):
+            return END
+        return "critic"
+
+    graph = StateGraph(TrialState)
+    graph.add_node("actor", actor_node)
+    graph.add_node("critic", critic_node)
+    graph.add_edge(START, "actor")
+    graph.add_conditional_edges("actor", after_actor, ["critic", END])
+    graph.add_edge("critic", END)
+    return graph.compile(checkpointer=False, name="trial")
+
+
+async def _dispatch(
+    actor: Actor, problem: Problem, trial: Trial, parent: Attempt | None, meter: Meter
 ) -> Solution:
-    """Carry out the action of a trial.
+    """Call the actor's method for the trial's action with the trial's options.
 
     Raises:
-        InputError: the trial starts from a parent that it was not given, or from one without a critique.
+        InputError: the trial starts from a parent that it was not given.
     """
     options = trial.options
     temperature, max_steps, start = options.get("temperature"), options.get("max_steps"), options.get("revise_from")
@@ -98,52 +172,7 @@ async def act(
     )
 
 
-def trial_graph(actor: Actor, critic: Critic | None) -> CompiledStateGraph[TrialState, None, TrialState, TrialState]:
-    """Compile the graph of one trial: `actor`, then `critic` where the trial wants one and there is one."""
-
-    async def actor_node(state: TrialState) -> TrialState:
-        trial, emit = state["trial"], state["emit"]
-        try:
-            solution = await act(actor, state["problem"], trial, state.get("parent"), state["meter"])
-        except Exception as error:  # noqa: BLE001 - any failure of an actor is recorded as the trial's own
-            failure = failure_of("actor", error)
-            emit("failed", trial, failure)
-            return {"failure": failure}
-        emit(DONE[trial.action], trial, solution)
-        return {"solution": solution}
-
-    async def critic_node(state: TrialState) -> TrialState:
-        trial, emit, solution = state["trial"], state["emit"], state.get("solution")
-        if critic is None or solution is None:
-            return {}
-        try:
-            critique = await critic.critique(state["problem"], solution, meter=state["meter"])
-        except BudgetExhausted:
-            return {}  # the solution stands, unscored
-        except Exception as error:  # noqa: BLE001 - any failure of a critic is recorded; the solution stands, unscored
-            failure = failure_of("critic", error)
-            emit("failed", trial, failure)
-            return {"failure": failure}
-        emit("critiqued", trial, critique)
-        return {"critique": critique}
-
-    def after_actor(state: TrialState) -> str:
-        solution, trial = state.get("solution"), state["trial"]
-        if critic is None or solution is None or trial.options.get("critique") is False:
-            return END
-        # A cut-off text is not a finished solution: the critic is asked only where a part was asked for.
-        return "critic" if solution.complete or "max_steps" in trial.options else END
-
-    graph = StateGraph(TrialState)
-    graph.add_node("actor", actor_node)
-    graph.add_node("critic", critic_node)
-    graph.add_edge(START, "actor")
-    graph.add_conditional_edges("actor", after_actor, ["critic", END])
-    graph.add_edge("critic", END)
-    return graph.compile(checkpointer=False, name="trial")
-
-
-def failure_of(where: str, error: Exception) -> Failure:
+def _failure(where: str, error: Exception) -> Failure:
     """Return an exception as data."""
     message = str(error) if isinstance(error, ActorCriticError) else f"{error}" or type(error).__name__
     return Failure(where=where, type=type(error).__name__, message=message)

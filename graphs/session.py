@@ -1,0 +1,147 @@
+"""One problem at work: its policy, its ledger, its attempts, and the journal that hears of everything.
+
+Shared by the graphs that search; it settles each trial in turn and says in the end what came of it all. Knows no
+LangGraph and makes no model call itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from actorcritic.budget import Lease, Ledger, Spend
+from actorcritic.graphs.trial import Attempt, VoteKey, outcome_of
+from actorcritic.metering import Call, CallMeter, Price, derive_seed
+from actorcritic.search.policy import Policy
+from actorcritic.types import Critique, Failure, Outcome, Problem, Solution, StopReason, Trial
+
+__all__ = ["Journal", "ProblemResult", "Session", "SilentJournal"]
+
+
+class Journal(Protocol):
+    """Who hears of everything that happens to one problem, in the order in which a resume needs it."""
+
+    def asked(self, trial: Trial) -> None:
+        """Hear of a trial before its first call."""
+        ...
+
+    def called(self, trial: Trial, call: Call) -> None:
+        """Hear of a finished call."""
+        ...
+
+    def brought(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
+        """Hear of what a trial brought forth."""
+        ...
+
+    def committed(self, trial: Trial, result: Outcome | Failure | None, spend: Spend) -> None:
+        """Hear of a settled trial and what it was charged; None = it was cancelled."""
+        ...
+
+    def finished(self, result: ProblemResult) -> None:
+        """Hear of the end."""
+        ...
+
+
+class SilentJournal:
+    """A journal that forgets."""
+
+    def asked(self, trial: Trial) -> None:
+        """Forget it."""
+
+    def called(self, trial: Trial, call: Call) -> None:
+        """Forget it."""
+
+    def brought(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
+        """Forget it."""
+
+    def committed(self, trial: Trial, result: Outcome | Failure | None, spend: Spend) -> None:
+        """Forget it."""
+
+    def finished(self, result: ProblemResult) -> None:
+        """Forget it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemResult:
+    """What came of one problem: the best so far, and what it took."""
+
+    problem: Problem
+    best: int | None
+    """The trial that wrote the answer."""
+    attempt: Attempt | None
+    attempts: int
+    """How many trials brought a solution."""
+    spend: Spend
+    stopped_by: StopReason
+    failures: tuple[Failure, ...]
+    first: Attempt | None = None
+    """The first trial's solution, as it was before any critique."""
+
+    @property
+    def answer(self) -> str | None:
+        """The answer of the best solution; None where there is none or it was cut off."""
+        if self.attempt is None or not self.attempt.solution.complete:
+            return None
+        return self.attempt.solution.answer
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """One problem at work. Mutable; trials are settled in the order of their ids."""
+
+    problem: Problem
+    policy: Policy
+    ledger: Ledger
+    vote_key: VoteKey
+    seed: int
+    """The run's seed; each trial's is derived from it, the problem's id and the trial's."""
+    journal: Journal = field(default_factory=SilentJournal)
+    prices: Mapping[str, Price] = field(default_factory=dict[str, Price])
+    attempts: dict[int, Attempt] = field(default_factory=dict[int, Attempt])
+    failures: list[Failure] = field(default_factory=list[Failure])
+
+    def meter(self, trial: Trial, lease: Lease) -> CallMeter:
+        """Return the meter through which a trial makes its calls."""
+        return CallMeter(
+            lease,
+            seed=derive_seed(self.seed, self.problem.id, trial.id),
+            prices=dict(self.prices),
+            on_call=lambda call: self.journal.called(trial, call),
+        )
+
+    def brought(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
+        """Take what a trial brings forth; running out of budget is no failure."""
+        if isinstance(payload, Failure) and payload.type != "BudgetExhausted":
+            self.failures.append(payload)
+        self.journal.brought(trial, payload)
+
+    def settle(self, trial: Trial, result: Attempt | Failure | None) -> None:
+        """Settle a trial: charge its lease, keep its attempt, tell the policy; None = it was cancelled."""
+        spend = self.ledger.commit(trial.id)
+        told: Outcome | Failure | None = result if isinstance(result, Failure) else None
+        if isinstance(result, Attempt):
+            self.attempts[trial.id] = result
+            told = outcome_of(self.problem, result, self.vote_key, spend.total.logical_tokens)
+        self.journal.committed(trial, told, spend)
+        if isinstance(told, Outcome):
+            self.policy.tell(trial.id, told)
+        elif told is not None:
+            self.policy.fail(trial.id, told)
+
+    def conclude(self, stopped_by: StopReason) -> ProblemResult:
+        """Return the best so far and tell the journal."""
+        best = self.policy.best
+        reason: StopReason = "failed" if not self.attempts and self.failures else stopped_by
+        result = ProblemResult(
+            problem=self.problem,
+            best=best,
+            attempt=None if best is None else self.attempts[best],
+            attempts=len(self.attempts),
+            spend=self.ledger.spend,
+            stopped_by=reason,
+            failures=tuple(self.failures),
+            first=self.attempts.get(0),
+        )
+        self.journal.finished(result)
+        return result

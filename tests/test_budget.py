@@ -1,0 +1,140 @@
+"""The account of a problem: prefix sharing, leases, and never a token over."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actorcritic.budget import Budget, Charge, Lease, Ledger, PrefixTree
+from actorcritic.errors import BudgetExhausted, InputError
+from actorcritic.types import Usage
+
+Ids = st.lists(st.integers(0, 3), max_size=12).map(tuple)
+
+
+def charge(prompt: tuple[int, ...], completion: tuple[int, ...], model: str = "m") -> Charge:
+    usage = Usage(calls=1, prompt_tokens=len(prompt), completion_tokens=len(completion))
+    return Charge(role="actor", model=model, prompt_ids=prompt, completion_ids=completion, usage=usage)
+
+
+def take(ledger: Ledger, trial: int, *, tokens: int | None = None, calls: int | None = None) -> Lease:
+    lease = ledger.lease(trial, tokens=tokens, calls=calls)
+    assert lease is not None
+    return lease
+
+
+@given(st.lists(Ids, max_size=8), Ids)
+def test_match_is_the_longest_common_prefix(sequences: list[tuple[int, ...]], ids: tuple[int, ...]) -> None:
+    tree = PrefixTree()
+    for sequence in sequences:
+        tree.add(sequence)
+
+    def common(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+        return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+    assert tree.match(ids) == max((common(ids, s) for s in sequences), default=0)
+
+
+def test_a_shared_prefix_is_charged_once() -> None:
+    ledger = Ledger()
+    first = take(ledger, 0)
+    first.charge(charge((1, 2, 3), (4, 5)))
+    assert ledger.commit(0).total.logical_tokens == 5
+    second = take(ledger, 1)
+    second.charge(charge((1, 2, 3), (9,)))  # a sibling: only its completion is new
+    second.charge(charge((1, 2, 3, 9, 7), (8,)))  # a critique of it: 7 and 8 are new
+    assert ledger.commit(1).total.logical_tokens == 3
+    assert ledger.spend.total.logical_tokens == 8
+
+
+def test_another_model_shares_nothing() -> None:
+    ledger = Ledger()
+    lease = take(ledger, 0)
+    lease.charge(charge((1, 2), (3,), model="actor"))
+    lease.charge(charge((1, 2, 3), (4,), model="critic"))
+    assert ledger.commit(0).total.logical_tokens == 3 + 4
+
+
+def test_a_lease_sees_the_tree_of_its_own_time() -> None:
+    ledger = Ledger(Budget(tokens=100))
+    early, late = take(ledger, 0, tokens=20), take(ledger, 1, tokens=20)
+    early.charge(charge((1, 2, 3), (4,)))
+    ledger.commit(0)
+    assert late.new_tokens("m", (1, 2, 3)) == 3  # whether trial 0 was quick changes nothing for trial 1
+    late.charge(charge((1, 2, 3), (5,)))
+    assert ledger.commit(1).total.logical_tokens == 1  # but the bill is settled against the tree as it stands
+
+
+def test_completion_is_cut_to_what_is_left() -> None:
+    lease = take(Ledger(Budget(tokens=10)), 0)
+    assert lease.admit("m", (1, 2, 3), 50).max_tokens == 7
+    lease.charge(charge((1, 2, 3), (4, 5, 6)))
+    assert lease.admit("m", (1, 2, 3, 4, 5), 50).max_tokens == 4  # the prompt is known
+    with pytest.raises(BudgetExhausted) as caught:
+        lease.admit("m", (9, 9, 9, 9), 1)
+    assert caught.value.limit == "tokens"
+
+
+def test_calls_run_out() -> None:
+    lease = take(Ledger(Budget(calls=1)), 0)
+    lease.charge(charge((1,), (2,)))
+    with pytest.raises(BudgetExhausted, match="calls"):
+        lease.admit("m", (1,), 1)
+
+
+def test_a_starved_trial_waits_for_a_commit() -> None:
+    ledger = Ledger(Budget(tokens=30))
+    take(ledger, 0, tokens=20)
+    assert ledger.lease(1, tokens=20) is None
+    ledger.commit(0)
+    assert take(ledger, 1, tokens=20).tokens == 20
+
+
+def test_the_last_trial_gets_what_is_left_and_then_nothing() -> None:
+    ledger = Ledger(Budget(tokens=5))
+    lease = take(ledger, 0, tokens=20)
+    assert lease.tokens == 5
+    lease.charge(charge((1, 2), (3, 4, 5)))
+    ledger.commit(0)
+    with pytest.raises(BudgetExhausted, match="tokens"):
+        ledger.lease(1, tokens=20)
+
+
+@pytest.mark.parametrize("name", ["tokens", "calls", "seconds", "money"])
+def test_a_limit_that_allows_nothing_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"budget of {name}"):
+        Budget(**{name: 0})
+
+
+@settings(max_examples=1000)
+@given(st.integers(0, 2**32), st.integers(1, 60), st.integers(1, 5), st.integers(1, 30))
+def test_never_over_budget_in_any_schedule(seed: int, tokens: int, width: int, wish: int) -> None:
+    """Trials start, call and end in a random order; commits come in trial order."""
+    rng = random.Random(seed)
+    ledger = Ledger(Budget(tokens=tokens, calls=12))
+    running: dict[int, Lease] = {}
+    asked = committed = 0
+    for _ in range(200):
+        try:
+            lease = ledger.lease(asked, tokens=wish, calls=2) if len(running) < width else None
+        except BudgetExhausted:
+            break
+        if lease is not None:
+            running[asked], asked = lease, asked + 1
+        for lease in rng.sample(list(running.values()), k=rng.randint(0, len(running))):
+            prompt = tuple(rng.randint(0, 1) for _ in range(rng.randint(1, 6)))
+            try:
+                grant = lease.admit("m", prompt, rng.randint(1, 8))
+            except BudgetExhausted:
+                continue
+            lease.charge(charge(prompt, tuple(rng.randint(0, 1) for _ in range(grant.max_tokens))))
+        if running and rng.random() < 0.5:
+            spent = running.pop(committed).spent.total.logical_tokens
+            assert ledger.commit(committed).total.logical_tokens <= spent
+            committed += 1
+        total = ledger.spend.total
+        assert total.logical_tokens + sum(lease.spent.total.logical_tokens for lease in running.values()) <= tokens
+        assert total.calls + sum(lease.spent.total.calls for lease in running.values()) <= 12
