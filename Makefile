@@ -15,8 +15,6 @@ CONSTRAINTS := ci/constraints-cpu.txt
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(PIP_FLAGS)
 
-export OMP_NUM_THREADS ?= 2
-
 .PHONY: help demo install test lint types test-full bench-engine bench-pair clean
 
 help: ## list the targets

@@ -1,5 +1,5 @@
 """Tools that an actor may call and a critic may check with."""
 
-from actorcritic.tools.calculator import calculate, calculate_tool
+from actorcritic.tools.calculate import calculate_tool
 
-__all__ = ["calculate", "calculate_tool"]
+__all__ = ["calculate_tool"]

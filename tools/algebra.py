@@ -17,10 +17,10 @@ from actorcritic.errors import ToolError
 from actorcritic.tools import arithmetic
 from actorcritic.tools.expressions import Apply, Expression, Name, Number, read_expression
 
-__all__ = ["evaluate", "main"]
+__all__ = ["answer", "evaluate", "main"]
 
 # SymPy has no types of its own that a checker could follow.
-Value: TypeAlias = Any
+_Value: TypeAlias = Any
 
 MAX_POWER = 1000
 """Of anything that is not a plain number."""
@@ -46,13 +46,13 @@ def evaluate(expression: Expression) -> str:
     return _text(value)
 
 
-def _text(value: Value) -> str:
+def _text(value: _Value) -> str:
     if value.has(sympy.nan, sympy.zoo):
         raise ToolError("the expression has no value (division by zero?)")
     return str(value)
 
 
-def _decide(relation: Value) -> Value:
+def _decide(relation: _Value) -> _Value:
     """Say whether a comparison holds whatever its variables are."""
     holds = relation.lhs.equals(relation.rhs)
     if isinstance(relation, (sympy.Eq, sympy.Ne)) and holds is not None:
@@ -63,7 +63,7 @@ def _decide(relation: Value) -> Value:
     raise ToolError(f"cannot decide whether {relation} holds; solve(..., x) finds when it does")
 
 
-def _build(expression: Expression) -> Value:
+def _build(expression: Expression) -> _Value:
     try:
         exact = arithmetic.evaluate(expression)
     except arithmetic.NotRational:
@@ -73,7 +73,7 @@ def _build(expression: Expression) -> Value:
     return sympy.Rational(exact.numerator, exact.denominator)
 
 
-def _build_symbolic(expression: Expression) -> Value:
+def _build_symbolic(expression: Expression) -> _Value:
     match expression:
         case Number(value=value):
             return sympy.Rational(value.numerator, value.denominator)
@@ -88,7 +88,7 @@ def _build_symbolic(expression: Expression) -> Value:
                 raise ToolError(f"{name} cannot take these arguments") from error
 
 
-def _name(name: str) -> Value:
+def _name(name: str) -> _Value:
     if name in CONSTANTS:
         return CONSTANTS[name]
     if len(name) == 1 and name.isascii() and name.isalpha():
@@ -96,13 +96,13 @@ def _name(name: str) -> Value:
     raise ToolError(f"unknown name {name!r}: variables are single letters, constants are {', '.join(CONSTANTS)}")
 
 
-def _power(base: Value, exponent: Value) -> Value:
+def _power(base: _Value, exponent: _Value) -> _Value:
     if exponent.is_number and abs(exponent).is_comparable and abs(exponent) > MAX_POWER:
         raise ToolError(f"the power {exponent} is beyond {MAX_POWER}")
     return sympy.Pow(base, exponent)
 
 
-def _approximate(value: Value, digits: Value = None) -> Value:
+def _approximate(value: _Value, digits: _Value = None) -> _Value:
     if digits is None:
         return sympy.N(value)
     if not (digits.is_Integer and 1 <= digits <= MAX_DIGITS):
@@ -110,7 +110,7 @@ def _approximate(value: Value, digits: Value = None) -> Value:
     return sympy.N(value, int(digits))
 
 
-def _solve(equation: Value, variable: Value = None) -> Value:
+def _solve(equation: _Value, variable: _Value = None) -> _Value:
     """Return the solutions as a sorted list; an expression stands for `expression = 0`."""
     if variable is None:
         free = sorted(equation.free_symbols, key=str)
@@ -123,21 +123,21 @@ def _solve(equation: Value, variable: Value = None) -> Value:
     return sorted(found, key=sympy.default_sort_key) if isinstance(found, list) else found
 
 
-def _root(value: Value, index: Value) -> Value:
+def _root(value: _Value, index: _Value) -> _Value:
     return _power(value, 1 / index)
 
 
-def _log(value: Value, base: Value = None) -> Value:
+def _log(value: _Value, base: _Value = None) -> _Value:
     return sympy.log(value) if base is None else sympy.log(value, base)
 
 
-def _integrate(value: Value, variable: Value, *limits: Value) -> Value:
+def _integrate(value: _Value, variable: _Value, *limits: _Value) -> _Value:
     return sympy.integrate(value, (variable, *limits) if limits else variable)
 
 
-CONSTANTS: dict[str, Value] = {"pi": sympy.pi, "e": sympy.E, "I": sympy.I}
+CONSTANTS: dict[str, _Value] = {"pi": sympy.pi, "e": sympy.E, "I": sympy.I}
 
-NAMED: dict[str, Callable[..., Value]] = {
+NAMED: dict[str, Callable[..., _Value]] = {
     "abs": sympy.Abs,
     "acos": sympy.acos,
     "approx": _approximate,
@@ -169,7 +169,7 @@ NAMED: dict[str, Callable[..., Value]] = {
 }
 """What a formula may call."""
 
-FUNCTIONS: dict[str, Callable[..., Value]] = {
+FUNCTIONS: dict[str, Callable[..., _Value]] = {
     **NAMED,
     "add": lambda left, right: left + right,
     "subtract": lambda left, right: left - right,
