@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Literal, TypeAlias
 
 from actorcritic.types import Step, TokenLogprob
@@ -193,15 +193,13 @@ def token_starts(text: str, tokens: Sequence[TokenLogprob]) -> tuple[int, ...]:
     takes several tokens, begins where the last readable token ended.
     """
     joined = "".join(token.text for token in tokens)
+    bounds = list(accumulate((len(token.text) for token in tokens), initial=0))
     shift = joined.rfind(text)
-    if shift >= 0:
-        starts: list[int] = []
-        position = -shift
-        for token in tokens:
-            starts.append(position)
-            position += len(token.text)
-        return tuple(starts)
-    return _walk(text, tokens)
+    if joined.startswith(text) and not {shift, shift + len(text)} <= set(bounds):
+        shift = 0  # the last place was inside a token, such as the end token's own name
+    if shift < 0:
+        return _walk(text, tokens)
+    return tuple(bound - shift for bound in bounds[:-1])
 
 
 def _walk(text: str, tokens: Sequence[TokenLogprob]) -> tuple[int, ...]:
