@@ -9,7 +9,18 @@ from tests.house.source import Module, modules
 LAYERS: dict[int, set[str]] = {
     0: {"types", "errors", "protocols", "budget", "metering", "codec"},
     1: {"templates", "parsing", "answers", "search", "records"},
-    2: {"tools", "trajectory", "engines", "tasks", "formats", "actor", "critic", "reward_model", "verifiers"},
+    2: {
+        "tools",
+        "trajectory",
+        "engines",
+        "tasks",
+        "formats",
+        "actor",
+        "critic",
+        "reward_model",
+        "verifiers",
+        "treeview",
+    },
     3: {"loading", "export", "metrics", "training", "collection"},
     4: {"graphs"},
     5: {"cli", "serve", "view", "bench"},
@@ -20,6 +31,7 @@ LAYER = {unit: layer for layer, units in LAYERS.items() for unit in units}
 
 ONLY_IN = {
     "langgraph": {"graphs"},
+    "networkx": {"treeview", "metrics"},
     "typer": {"cli"},
     "rich": {"cli", "view"},
     "sympy": {"tools", "answers", "parsing"},
