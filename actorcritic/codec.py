@@ -23,6 +23,9 @@ __all__ = ["decode", "encode"]
 T = TypeVar("T")
 Decoder = Callable[[Any], Any]
 
+FULL = object()
+"""Stands for: this field is always written."""
+
 
 def encode(value: object) -> JsonValue:
     """Return a value as JSON: dataclasses become objects, tuples become lists, infinities become strings."""
@@ -61,9 +64,8 @@ def _encode_fields(value: object) -> JsonValue:
     written: dict[str, JsonValue] = {}
     for name, empty in _fields(cast("Hashable", type(value))):
         item = getattr(value, name)
-        if empty and (item is None or (not item and isinstance(item, str | tuple | Mapping))):
-            continue
-        written[name] = encode(item)
+        if empty is FULL or item != empty:
+            written[name] = encode(item)
     return written
 
 
@@ -88,16 +90,16 @@ def _encode_tokens(tokens: Sequence[TokenLogprob]) -> JsonValue:
 
 
 @cache
-def _fields(kind: type) -> tuple[tuple[str, bool], ...]:
-    """Return a dataclass's field names, and whether each is empty by default."""
+def _fields(kind: type) -> tuple[tuple[str, object], ...]:
+    """Return a dataclass's field names with their defaults, `FULL` where a default is missing or not empty."""
     if not dataclasses.is_dataclass(kind):
         raise TypeError(f"{kind.__name__} is no value that can be written")
-    return tuple((item.name, _empty_by_default(item)) for item in dataclasses.fields(kind))
+    return tuple((item.name, _empty_default(item)) for item in dataclasses.fields(kind))
 
 
-def _empty_by_default(item: dataclasses.Field[Any]) -> bool:
+def _empty_default(item: dataclasses.Field[Any]) -> object:
     default = item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default
-    return default is None or default in ("", (), {})
+    return default if default is None or default in ("", (), {}) else FULL
 
 
 # --- reading -------------------------------------------------------------------------------------------------------

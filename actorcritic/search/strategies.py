@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from actorcritic.errors import InputError
+from actorcritic.errors import InputError, RecordError
 from actorcritic.search.base import TreePolicy
 from actorcritic.search.best_of_n import BestOfN
 from actorcritic.search.greedy import Greedy
@@ -16,11 +16,13 @@ from actorcritic.search.majority import Majority
 from actorcritic.search.options import OptionValue
 from actorcritic.search.refine import Refine
 from actorcritic.search.revise import Revise
+from actorcritic.types import JsonValue
 
 __all__ = [
     "DEFAULT_COUNT",
     "STRATEGIES",
     "StrategySpec",
+    "load_policy",
     "make_policy",
     "needs_critic",
     "needs_oracle",
@@ -91,6 +93,18 @@ def make_policy(spec: StrategySpec, *, seed: int = 0, budgeted: bool = False) ->
     if policy.COUNT is not None and not budgeted and options.get(policy.COUNT) is None:
         options[policy.COUNT] = DEFAULT_COUNT
     return policy(seed=seed, **options)
+
+
+def load_policy(state: dict[str, JsonValue]) -> TreePolicy:
+    """Return the policy, whichever it is, that `dump` described.
+
+    Raises:
+        RecordError: the state is no policy's.
+    """
+    name = state.get("policy")
+    if not isinstance(name, str) or name not in STRATEGIES:
+        raise RecordError(f"this is the state of {name!r}, which is no strategy")
+    return STRATEGIES[name].load(state)
 
 
 def needs_critic(spec: StrategySpec) -> bool:
