@@ -233,4 +233,3 @@ class TreePolicy(ABC):
 def _random_to_json(generator: random.Random) -> JsonValue:
     version, internal, gauss = generator.getstate()
     return [version, list(internal), gauss]
-
