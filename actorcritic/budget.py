@@ -60,6 +60,14 @@ class Spend:
         return Spend(usage=usages, money=self.money + money)
 
 
+    def plus(self, other: Spend) -> Spend:
+        """Return both spends together."""
+        usages = dict(self.usage)
+        for role, usage in other.usage.items():
+            usages[role] = usages.get(role, Usage()) + usage
+        return Spend(usage=usages, money=self.money + other.money)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """Leave to make one call."""
@@ -171,10 +179,16 @@ class Lease:
 class Ledger:
     """The account of one problem. Mutable; leases are taken and committed in trial order."""
 
-    def __init__(self, budget: Budget | None = None) -> None:
+    def __init__(self, budget: Budget | None = None, *, spend: Spend | None = None) -> None:
+        """Open an account.
+
+        Args:
+            budget: The limits; None = none.
+            spend: What was spent before, where a run goes on.
+        """
         self.budget = budget if budget is not None else Budget()
         self._trees: dict[str, PrefixTree] = {}
-        self._spend = Spend()
+        self._spend = spend if spend is not None else Spend()
         self._commits = 0
         self._open: dict[int, Lease] = {}
 
@@ -254,9 +268,7 @@ class Ledger:
             tree.add(charge.prompt_ids + charge.completion_ids, self._commits)
             usage = replace(charge.usage, logical_tokens=new + charge.usage.completion_tokens)
             spend = spend.add(charge.role, usage, charge.money)
-        for role, usage in spend.usage.items():
-            self._spend = self._spend.add(role, usage)
-        self._spend = replace(self._spend, money=self._spend.money + spend.money)
+        self._spend = self._spend.plus(spend)
         self._commits += 1
         return spend
 

@@ -82,7 +82,8 @@ class CallMeter:
         model = engine.info.model
         prompt_ids = engine.encode(request.prompt)
         grant = self.lease.admit(model, prompt_ids, request.max_tokens)
-        seed = request.seed if request.seed is not None else derive_seed(self.seed, role, len(self.calls))
+        nth = sum(call.role == role for call in self.calls)
+        seed = request.seed if request.seed is not None else derive_seed(self.seed, role, nth)
         request = replace(request, max_tokens=grant.max_tokens, seed=seed)
         started = self._clock()
         try:

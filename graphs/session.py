@@ -116,9 +116,16 @@ class Session:
             self.failures.append(payload)
         self.journal.brought(trial, payload)
 
-    def settle(self, trial: Trial, result: Attempt | Failure | None) -> None:
-        """Settle a trial: charge its lease, keep its attempt, tell the policy; None = it was cancelled."""
-        spend = self.ledger.commit(trial.id)
+    def settle(self, trial: Trial, result: Attempt | Failure | None, spend: Spend | None = None) -> None:
+        """Settle a trial: charge it, keep its attempt, tell the policy.
+
+        Args:
+            trial: Which one.
+            result: None where it was cancelled.
+            spend: What it was charged already; None = commit its lease now.
+        """
+        if spend is None:
+            spend = self.ledger.commit(trial.id)
         told: Outcome | Failure | None = result if isinstance(result, Failure) else None
         if isinstance(result, Attempt):
             self.attempts[trial.id] = result

@@ -1,0 +1,53 @@
+"""The command line: one command per job, one clear line for bad input.
+
+Exit codes: 0 done; 1 finished but some problem failed; 2 bad usage or input; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from actorcritic.cli import models, solve
+from actorcritic.errors import ActorCriticError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="actorcritic",
+    help="Critique-in-the-loop agents and test-time scaling.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("solve")(solve.solve)
+app.add_typer(models.app, name="models")
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line with these arguments; returns the exit code."""
+    try:
+        code = typer.main.get_command(app).main(args=arguments, prog_name="actorcritic", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stderr.write(f"{error.format_message()}\n")
+        return 2
+    except click.ClickException as error:
+        return complain(error.format_message())
+    except ActorCriticError as error:
+        return complain(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+def complain(message: str) -> int:
+    """Say in one line what is wrong; returns the exit code."""
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    return 2

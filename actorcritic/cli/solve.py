@@ -1,0 +1,197 @@
+"""`actorcritic solve`: answers problems with any strategy, shows the critique at work, keeps what was paid for."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from actorcritic.budget import Budget
+from actorcritic.cli.display import Judged, Transcript, print_summary
+from actorcritic.cli.progress import Progress
+from actorcritic.errors import InputError
+from actorcritic.graphs.results import record_of
+from actorcritic.graphs.session import ProblemResult, Session
+from actorcritic.graphs.settings import SearchSettings, check_roles
+from actorcritic.graphs.trial import Attempt
+from actorcritic.graphs.tree_search import new_session, solve_all
+from actorcritic.loading import LoadOptions, Roles, load_roles
+from actorcritic.records import problem_of, read_problems
+from actorcritic.search.strategies import parse_strategy
+from actorcritic.tasks.checkers import checker_of, verify
+from actorcritic.types import Problem, Reference
+
+__all__ = ["solve"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A problem, its gold side, and what is shown of it."""
+
+    problem: Problem
+    reference: Reference
+    transcript: Transcript
+
+
+def solve(  # noqa: PLR0913 - one parameter per option of the command
+    problem: Annotated[str | None, typer.Argument(help="One problem as text; or give --problems.")] = None,
+    problems: Annotated[Path | None, typer.Option(help="JSON lines: id, problem, answer, checker, meta.")] = None,
+    strategy: Annotated[str, typer.Option(help="NAME or NAME:option=value,...; an unknown one prints the list.")] = "revise",
+    actor: Annotated[str, typer.Option(help="embedded or hf:PATH_OR_ID.")] = "embedded",
+    critic: Annotated[
+        str | None, typer.Option(help="As --actor; or oracle, calculate, none.", show_default="the actor's")
+    ] = None,
+    budget_tokens: Annotated[
+        int | None, typer.Option(help="Logical tokens per problem, critic included.", show_default="none")
+    ] = None,
+    budget_calls: Annotated[int | None, typer.Option(help="Model calls per problem.", show_default="none")] = None,
+    budget_seconds: Annotated[float | None, typer.Option(help="Seconds per problem.", show_default="none")] = None,
+    width: Annotated[int, typer.Option(help="Trials in flight per problem; 1 spends the fewest tokens.")] = 1,
+    concurrency: Annotated[int, typer.Option(help="Problems in flight.")] = 64,
+    temperature: Annotated[float, typer.Option(help="Of the actor; 0 = greedy.")] = 1.0,
+    max_tokens: Annotated[int, typer.Option(help="Completion tokens of one solution at most.")] = 1024,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    limit: Annotated[int | None, typer.Option(help="Only the first so many problems.", show_default="all")] = None,
+    out: Annotated[Path | None, typer.Option(help="New run folder for the log of every event.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Run folder of a run that broke off; pays for nothing twice.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per problem on stdout, nothing else.")] = False,
+) -> int:
+    """Answer problems: propose, critique every step, revise from the first wrong one, return the best."""
+    settings = SearchSettings(
+        strategy=parse_strategy(strategy),
+        budget=Budget(tokens=budget_tokens, calls=budget_calls, seconds=budget_seconds),
+        width=width,
+        seed=seed,
+    )
+    items = collect(problem, problems, limit)
+    roles = load_roles(
+        actor,
+        critic,
+        LoadOptions(device=device, dtype=dtype, temperature=temperature, max_tokens=max_tokens),
+    )
+    trial_tokens = roles.trial_tokens([item.problem for item in items])
+    settings = replace(settings, exact=roles.exact, trial_tokens=trial_tokens)
+    check_roles(settings.strategy, roles.critic)
+    check_budget(roles, settings, items)
+    return asyncio.run(run(items, roles, settings, concurrency=concurrency, as_json=as_json))
+
+
+def collect(problem: str | None, problems: Path | None, limit: int | None) -> Sequence[Item]:
+    """Return the problems that were asked for, every one of them read and known to be readable.
+
+    Raises:
+        InputError: there is none, or one cannot be read.
+    """
+    if (problem is None) == (problems is None):
+        raise InputError("give one problem as text, or a file with --problems")
+    if limit is not None and limit < 1:
+        raise InputError(f"--limit must be at least 1, not {limit}")
+    if problem is not None:
+        pairs = [(problem_of(problem), Reference())]
+    else:
+        assert problems is not None
+        pairs = [record.split() for record in islice(read_problems(problems), limit)]
+    if not pairs:
+        raise InputError(f"there is no problem in {problems}")
+    return [Item(problem=named, reference=gold, transcript=Transcript()) for named, gold in map(_with_checker, pairs)]
+
+
+def _with_checker(pair: tuple[Problem, Reference]) -> tuple[Problem, Reference]:
+    """Return the pair with the problem's checker named."""
+    problem, reference = pair
+    return replace(problem, checker=checker_of(problem)), reference
+
+
+def check_budget(roles: Roles, settings: SearchSettings, items: Sequence[Item]) -> None:
+    """Refuse a token budget that cannot pay for one step of some problem.
+
+    Raises:
+        InputError: names the problem and what its prompt alone takes.
+    """
+    tokens = settings.budget.tokens
+    if tokens is None:
+        return
+    for item in items:
+        needed = roles.prompt_tokens(item.problem)
+        if tokens <= needed:
+            raise InputError(
+                f"a budget of {tokens} tokens is too small for one step: the prompt of problem {item.problem.id!r} "
+                f"alone takes {needed}"
+            )
+
+
+async def run(items: Sequence[Item], roles: Roles, settings: SearchSettings, *, concurrency: int, as_json: bool) -> int:
+    """Solve all problems, print each as it is due, and return the exit code."""
+    by_id = {item.problem.id: item for item in items}
+    printer = Printer(items, settings, roles, as_json=as_json)
+    sessions = (new_session(item.problem, settings, item.transcript) for item in items)
+    started = time.monotonic()
+    try:
+        with Progress(len(items), quiet=len(items) == 1) as progress:
+            async for result in solve_all(sessions, roles.actor, roles.critic, settings, concurrency=concurrency):
+                judged = judge(by_id[result.problem.id], result)
+                progress.advance(result.spend.total.logical_tokens, judged.after)
+                printer.add(judged)
+    finally:
+        await roles.aclose()
+        printer.close(time.monotonic() - started)
+    failed = any(judged.result.stopped_by == "failed" for judged in printer.results)
+    return 1 if failed else 0
+
+
+def judge(item: Item, result: ProblemResult) -> Judged:
+    """Compare a result with the gold side, which nothing in the run has seen."""
+
+    def correct(attempt: Attempt | None) -> bool | None:
+        return verify(item.problem, None if attempt is None else attempt.solution, item.reference)
+
+    return Judged(result=result, before=correct(result.first), after=correct(result.attempt))
+
+
+class Printer:
+    """Prints results in the order of the problems, each as soon as those before it are printed."""
+
+    def __init__(self, items: Sequence[Item], settings: SearchSettings, roles: Roles, *, as_json: bool) -> None:
+        self._waiting: dict[str, Judged] = {}
+        self._items = list(items)
+        self._next = 0
+        self._facts = settings.facts(roles.critic)
+        self._json = as_json
+        self._console = Console(highlight=False)
+        self.results: list[Judged] = []
+
+    def add(self, judged: Judged) -> None:
+        """Take one more result."""
+        self.results.append(judged)
+        self._waiting[judged.result.problem.id] = judged
+        while self._next < len(self._items) and self._items[self._next].problem.id in self._waiting:
+            item = self._items[self._next]
+            self._print(item, self._waiting.pop(item.problem.id))
+            self._next += 1
+
+    def _print(self, item: Item, judged: Judged) -> None:
+        if self._json:
+            record = record_of(judged.result, self._facts, correct=judged.after)
+            sys.stdout.write(f"{record.model_dump_json()}\n")
+            sys.stdout.flush()
+        else:
+            item.transcript.print(self._console, judged)
+
+    def close(self, seconds: float) -> None:
+        """Print what waits behind a problem that never ended, and the table."""
+        for item in self._items[self._next :]:
+            judged = self._waiting.pop(item.problem.id, None)
+            if judged is not None:
+                self._print(item, judged)
+        if not self._json and self.results:
+            print_summary(self._console, self.results, seconds)

@@ -1,0 +1,113 @@
+"""From model specs to roles: `embedded`, `hf:PATH_OR_ID`, or an engine of your own, made into an actor and a critic.
+
+One engine serves both roles where both name the same model. Heavy imports happen when a model is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from actorcritic.actor import ModelActor
+from actorcritic.critic import CalculationCritic, ModelCritic
+from actorcritic.engines.load import load_engine
+from actorcritic.errors import InputError
+from actorcritic.formats.chat import ChatActorFormat, ChatCriticFormat
+from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat
+from actorcritic.protocols import Critic, Engine
+from actorcritic.tasks.oracle import OracleCritic
+from actorcritic.types import Problem, Sampling
+
+__all__ = ["MODEL_FREE_CRITICS", "LoadOptions", "Roles", "load_roles"]
+
+MODEL_FREE_CRITICS = ("oracle", "calculate", "none")
+"""Critics that need no model, beside the model specs."""
+
+EMBEDDED = Path(__file__).parent / "models" / "embedded"
+EMBEDDED_MAX_TOKENS = 64
+"""Longer than any whole solution of the embedded pair."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """How models are loaded and sampled."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    temperature: float = 1.0
+    """Of the actor; 0 = greedy. A critic is greedy."""
+    max_tokens: int = 1024
+    """Completion tokens of one solution at most; the embedded pair's own limit is lower."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roles:
+    """Who plays in a run."""
+
+    actor: ModelActor
+    critic: Critic | None
+    engines: Sequence[Engine] = field(default_factory=tuple[Engine, ...])
+    """Every engine once; close them when done."""
+
+    @property
+    def exact(self) -> bool:
+        """True where every engine counts a prompt exactly, so that a token budget is hard."""
+        return all(engine.info.capabilities.exact_counts for engine in self.engines)
+
+    def prompt_tokens(self, problem: Problem) -> int:
+        """Return how many tokens the actor's prompt for a problem has."""
+        return len(self.actor.engine.encode(self.actor.format.propose(problem)))
+
+    def trial_tokens(self, problems: Sequence[Problem]) -> int:
+        """Return about what one trial of these problems costs at most: the longest prompt and answer, both judged."""
+        longest = max(map(self.prompt_tokens, problems), default=0)
+        attempt = longest + self.actor.max_tokens
+        return 2 * attempt + self.actor.max_tokens if isinstance(self.critic, ModelCritic) else attempt
+
+    async def aclose(self) -> None:
+        """Free all models."""
+        for engine in self.engines:
+            await engine.aclose()
+
+
+def load_roles(actor: str = "embedded", critic: str | None = None, options: LoadOptions | None = None) -> Roles:
+    """Load an actor and a critic.
+
+    Args:
+        actor: A model spec.
+        critic: A model spec, or one of `MODEL_FREE_CRITICS`; None = the actor's spec.
+        options: How to load and sample.
+
+    Raises:
+        InputError: a spec is unknown or a model is missing.
+    """
+    chosen = options if options is not None else LoadOptions()
+    spec = actor if critic is None else critic
+    engines: dict[str, Engine] = {}
+
+    def engine(of: str) -> Engine:
+        if of not in engines:
+            engines[of] = load_engine(of, device=chosen.device, dtype=chosen.dtype)
+        return engines[of]
+
+    sampling = Sampling(temperature=chosen.temperature)
+    if actor == "embedded":
+        limit = min(chosen.max_tokens, EMBEDDED_MAX_TOKENS)
+        writer = ModelActor(
+            engine(f"hf:{EMBEDDED / 'actor'}"), EmbeddedActorFormat(), sampling=sampling, max_tokens=limit
+        )
+    else:
+        writer = ModelActor(engine(actor), ChatActorFormat(), sampling=sampling, max_tokens=chosen.max_tokens)
+    judge: Critic | None
+    if spec == "none":
+        judge = None
+    elif spec == "oracle":
+        judge = OracleCritic()
+    elif spec == "calculate":
+        judge = CalculationCritic()
+    elif spec == "embedded":
+        judge = ModelCritic(engine(f"hf:{EMBEDDED / 'critic'}"), EmbeddedCriticFormat())
+    else:
+        judge = ModelCritic(engine(spec), ChatCriticFormat())
+    return Roles(actor=writer, critic=judge, engines=tuple(engines.values()))

@@ -1,0 +1,113 @@
+"""Journals for whoever follows a search: one that streams, one that passes everything on to several.
+
+Streamed events are plain JSON with the problem's id, so that they cross a subgraph or a wire. Writes no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from actorcritic.budget import Spend
+from actorcritic.codec import encode
+from actorcritic.graphs.session import Journal, ProblemResult
+from actorcritic.metering import Call
+from actorcritic.types import Action, Critique, Failure, JsonValue, Outcome, Solution, Trial
+
+__all__ = ["DONE", "StreamJournal", "TeeJournal"]
+
+DONE = {
+    Action.PROPOSE: "proposed",
+    Action.EXTEND: "extended",
+    Action.REVISE: "revised",
+    Action.REFINE: "refined",
+}
+"""What an action's event is called."""
+
+
+def kind_of(trial: Trial, payload: Solution | Critique | Failure) -> str:
+    """Return the name of the event that a trial's payload makes."""
+    if isinstance(payload, Solution):
+        return DONE[trial.action]
+    return "critiqued" if isinstance(payload, Critique) else "failed"
+
+
+class StreamJournal:
+    """Hands every event to a LangGraph stream writer as JSON: `{"event", "problem", "trial", ...}`."""
+
+    def __init__(self, write: Callable[[Any], None], problem: str) -> None:
+        self._write = write
+        self._problem = problem
+
+    def _send(self, event: str, trial: Trial | None, **fields: JsonValue) -> None:
+        self._write({"event": event, "problem": self._problem, "trial": None if trial is None else trial.id, **fields})
+
+    def asked(self, trial: Trial) -> None:
+        """See `Journal.asked`."""
+        self._send("asked", trial, action=trial.action.value, parent=trial.parent)
+
+    def called(self, trial: Trial, call: Call) -> None:
+        """See `Journal.called`."""
+        self._send("called", trial, role=call.role, model=call.model, usage=encode(call.usage))
+
+    def brought(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
+        """See `Journal.brought`."""
+        kind = kind_of(trial, payload)
+        if isinstance(payload, Solution):
+            steps: list[JsonValue] = [step.text for step in payload.steps]
+            self._send(kind, trial, steps=steps, kept=payload.kept, answer=payload.answer, complete=payload.complete)
+        elif isinstance(payload, Critique):
+            judged: list[JsonValue] = [
+                {"verdict": step.verdict.value, "explanation": step.explanation, "score": step.score}
+                for step in payload.steps
+            ]
+            self._send(
+                kind,
+                trial,
+                steps=judged,
+                verdict=payload.verdict.value,
+                first_error=payload.first_error,
+                score=payload.score,
+            )
+        else:
+            self._send(kind, trial, where=payload.where, type=payload.type, message=payload.message)
+
+    def committed(self, trial: Trial, result: Outcome | Failure | None, spend: Spend) -> None:
+        """See `Journal.committed`."""
+        self._send("committed", trial, tokens=spend.total.logical_tokens)
+
+    def finished(self, result: ProblemResult) -> None:
+        """See `Journal.finished`."""
+        self._send("finished", None, answer=result.answer, best=result.best, stopped_by=result.stopped_by)
+
+
+class TeeJournal:
+    """Passes everything on to several journals, in their order."""
+
+    def __init__(self, journals: Sequence[Journal]) -> None:
+        self._journals = tuple(journals)
+
+    def asked(self, trial: Trial) -> None:
+        """See `Journal.asked`."""
+        for journal in self._journals:
+            journal.asked(trial)
+
+    def called(self, trial: Trial, call: Call) -> None:
+        """See `Journal.called`."""
+        for journal in self._journals:
+            journal.called(trial, call)
+
+    def brought(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
+        """See `Journal.brought`."""
+        for journal in self._journals:
+            journal.brought(trial, payload)
+
+    def committed(self, trial: Trial, result: Outcome | Failure | None, spend: Spend) -> None:
+        """See `Journal.committed`."""
+        for journal in self._journals:
+            journal.committed(trial, result, spend)
+
+    def finished(self, result: ProblemResult) -> None:
+        """See `Journal.finished`."""
+        for journal in self._journals:
+            journal.finished(result)
