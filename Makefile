@@ -21,7 +21,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(STAMPS)/demo ## solve the packaged problems with the embedded pair: actor, critic, revision
-	$(BIN)/actorcritic solve --strategy revise
+	$(BIN)/actorcritic solve --problems actorcritic/problems/demo.jsonl --strategy revise
 
 install: $(STAMPS)/install ## set up .venv with everything that the CPU can run
 
