@@ -120,7 +120,6 @@ class _Loop:
             problem=problem,
             policy=load_policy(dict(progress.policy)) if progress.policy else policy,
             ledger=ledger,
-            vote_key=vote_key,
             seed=self.settings.seed,
             journal=TeeJournal((keeper, StreamJournal(get_stream_writer(), problem.id))),
             prices=self.settings.prices,
@@ -162,7 +161,7 @@ class _Loop:
         """Settle the trial at work, then ask for the next move or come to an end."""
         progress, session = self.open(state)
         if progress.trial is not None:
-            session.settle(progress.trial, _result_of(progress), progress.cost)
+            session.settle(progress.trial, await _result_of(session.problem, progress), progress.cost)
         reason = session.policy.stopped or self._limit(progress, session, state)
         trials = session.policy.ask(1) if reason is None else ()
         if not trials:
@@ -271,11 +270,12 @@ async def _within(
     )
 
 
-def _result_of(progress: Progress) -> Attempt | Failure | None:
+async def _result_of(problem: Problem, progress: Progress) -> Attempt | Failure | None:
     """Return what the trial at work came to; None where the budget ended before it wrote anything."""
     if progress.solution is None:
         return progress.failure
-    return Attempt(solution=progress.solution, critique=progress.critique)
+    key = await vote_key(problem, progress.solution)
+    return Attempt(solution=progress.solution, critique=progress.critique, vote_key=key)
 
 
 def _saved(progress: Progress) -> RefinementState:

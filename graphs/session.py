@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from actorcritic.budget import Lease, Ledger, Spend
-from actorcritic.graphs.trial import Attempt, VoteKey, outcome_of
+from actorcritic.graphs.trial import Attempt, outcome_of
 from actorcritic.metering import Call, CallMeter, Price, derive_seed
 from actorcritic.search.policy import Policy
 from actorcritic.types import Critique, Failure, Outcome, Problem, Solution, StopReason, Trial
@@ -93,7 +93,6 @@ class Session:
     problem: Problem
     policy: Policy
     ledger: Ledger
-    vote_key: VoteKey
     seed: int
     """The run's seed; each trial's is derived from it, the problem's id and the trial's."""
     journal: Journal = field(default_factory=SilentJournal)
@@ -129,7 +128,7 @@ class Session:
         told: Outcome | Failure | None = result if isinstance(result, Failure) else None
         if isinstance(result, Attempt):
             self.attempts[trial.id] = result
-            told = outcome_of(self.problem, result, self.vote_key, spend.total.logical_tokens)
+            told = outcome_of(result, spend.total.logical_tokens)
         self.journal.committed(trial, told, spend)
         if isinstance(told, Outcome):
             self.policy.tell(trial.id, told)

@@ -27,7 +27,7 @@ from actorcritic.protocols import Actor, Critic
 from actorcritic.records import ProblemInput, problem_of, problem_record
 from actorcritic.search.strategies import parse_strategy
 from actorcritic.tasks.checkers import vote_key
-from actorcritic.types import Failure, JsonValue, Problem, Trial
+from actorcritic.types import Failure, JsonValue, Problem, Solution, Trial
 
 __all__ = [
     "TreeSearchGraph",
@@ -67,8 +67,12 @@ async def search_problem(
             "emit": session.brought,
         }
         end = await graph.ainvoke(state)
-        failure = end.get("failure")
-        return failure if failure is not None else Attempt(solution=end["solution"], critique=end.get("critique"))
+        failure: Failure | None = end.get("failure")
+        if failure is not None:
+            return failure
+        solution: Solution = end["solution"]
+        key = await vote_key(session.problem, solution)
+        return Attempt(solution=solution, critique=end.get("critique"), vote_key=key)
 
     exploration = Exploration(
         session=session, run=run, width=settings.width, trial_tokens=settings.trial_tokens
@@ -82,7 +86,6 @@ def new_session(problem: Problem, settings: SearchSettings, journal: Journal) ->
         problem=problem,
         policy=settings.policy(problem),
         ledger=Ledger(settings.budget),
-        vote_key=vote_key,
         seed=settings.seed,
         journal=journal,
         prices=settings.prices,

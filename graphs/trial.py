@@ -6,7 +6,6 @@ knows no policy; it is never checkpointed itself, since the trajectory log is wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
@@ -33,7 +32,6 @@ __all__ = [
     "Emit",
     "TrialGraph",
     "TrialState",
-    "VoteKey",
     "act",
     "judge",
     "outcome_of",
@@ -41,10 +39,6 @@ __all__ = [
     "unscored",
     "wants_critique",
 ]
-
-VoteKey = Callable[[Problem, Solution], str | None]
-"""Gives the canonical form of a solution's answer, by which votes compare; None = no answer."""
-
 
 class Emit(Protocol):
     """Takes what a trial brings forth, as it happens: for the log and for whoever watches."""
@@ -60,6 +54,8 @@ class Attempt:
 
     solution: Solution
     critique: Critique | None = None
+    vote_key: str | None = None
+    """Canonical form of the answer, by which votes compare; None = no answer."""
 
 
 class TrialState(TypedDict, total=False):
@@ -184,14 +180,14 @@ def unscored(solution: Solution) -> Critique:
     return Critique(steps=steps, verdict=Verdict.UNSCORED)
 
 
-def outcome_of(problem: Problem, attempt: Attempt, vote_key: VoteKey, tokens: int) -> Outcome:
+def outcome_of(attempt: Attempt, tokens: int) -> Outcome:
     """Return all that a policy may learn of a finished trial that cost so many logical tokens."""
     solution = attempt.solution
     critique = attempt.critique if attempt.critique is not None else unscored(solution)
     logprobs = [value for step in solution.steps for value in step.logprobs]
     return Outcome(
         complete=solution.complete,
-        vote_key=vote_key(problem, solution) if solution.complete else None,
+        vote_key=attempt.vote_key if solution.complete else None,
         verdict=critique.verdict,
         first_error=critique.first_error,
         score=critique.score,

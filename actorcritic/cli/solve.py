@@ -139,7 +139,7 @@ async def run(items: Sequence[Item], roles: Roles, settings: SearchSettings, *, 
     try:
         with Progress(len(items), quiet=len(items) == 1) as progress:
             async for result in solve_all(sessions, roles.actor, roles.critic, settings, concurrency=concurrency):
-                judged = judge(by_id[result.problem.id], result)
+                judged = await judge(by_id[result.problem.id], result)
                 progress.advance(result.spend.total.logical_tokens, judged.after)
                 printer.add(judged)
     finally:
@@ -149,13 +149,13 @@ async def run(items: Sequence[Item], roles: Roles, settings: SearchSettings, *, 
     return 1 if failed else 0
 
 
-def judge(item: Item, result: ProblemResult) -> Judged:
+async def judge(item: Item, result: ProblemResult) -> Judged:
     """Compare a result with the gold side, which nothing in the run has seen."""
 
-    def correct(attempt: Attempt | None) -> bool | None:
-        return verify(item.problem, None if attempt is None else attempt.solution, item.reference)
+    async def correct(attempt: Attempt | None) -> bool | None:
+        return await verify(item.problem, None if attempt is None else attempt.solution, item.reference)
 
-    return Judged(result=result, before=correct(result.first), after=correct(result.attempt))
+    return Judged(result=result, before=await correct(result.first), after=await correct(result.attempt))
 
 
 class Printer:

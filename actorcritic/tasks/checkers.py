@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from actorcritic.answers import CHECKERS as ANSWER_CHECKERS
+from actorcritic import answers
 from actorcritic.errors import InputError
 from actorcritic.tasks import countdown, sudoku
 from actorcritic.tasks.labels import StepLabel
@@ -61,7 +61,7 @@ FAMILIES: Mapping[str, Family] = {
     "sudoku": _family(sudoku.parse, sudoku.vote_key, sudoku.solved, sudoku.label),
 }
 
-CHECKERS = (*FAMILIES, *ANSWER_CHECKERS)
+CHECKERS = (*FAMILIES, *answers.CHECKERS)
 """Every checker by name."""
 
 
@@ -84,15 +84,15 @@ def _texts(solution: Solution) -> list[str]:
     return [step.text for step in solution.steps]
 
 
-def vote_key(problem: Problem, solution: Solution) -> str | None:
+async def vote_key(problem: Problem, solution: Solution) -> str | None:
     """Return the canonical form of a solution's answer, by which votes compare; None where it has none."""
     name = checker_of(problem)
     if name in FAMILIES:
         return FAMILIES[name].vote_key(problem.text, _texts(solution))
-    return None if solution.answer is None else ANSWER_CHECKERS[name].vote_key(solution.answer)
+    return None if solution.answer is None else await answers.vote_key(answers.CHECKERS[name], solution.answer)
 
 
-def verify(problem: Problem, solution: Solution | None, reference: Reference) -> bool | None:
+async def verify(problem: Problem, solution: Solution | None, reference: Reference) -> bool | None:
     """Return whether a solution is right; a missing or cut-off one is wrong.
 
     Returns:
@@ -105,7 +105,7 @@ def verify(problem: Problem, solution: Solution | None, reference: Reference) ->
         return None
     if solution is None or not solution.complete or solution.answer is None:
         return False
-    return ANSWER_CHECKERS[name].equivalent(solution.answer, reference.answer)
+    return await answers.equivalent(answers.CHECKERS[name], solution.answer, reference.answer)
 
 
 def label(problem: Problem, solution: Solution) -> tuple[StepLabel, ...] | None:

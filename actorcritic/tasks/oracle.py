@@ -33,7 +33,7 @@ class OracleCritic:
             for index, item in enumerate(labels)
         )
         wrong = not all(item.correct for item in labels)
-        right = bool(verify(problem, solution, Reference())) if solution.complete else not wrong
+        right = bool(await verify(problem, solution, Reference())) if solution.complete else not wrong
         return Critique(
             steps=steps,
             verdict=Verdict.CORRECT if right else Verdict.INCORRECT,
