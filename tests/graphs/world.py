@@ -16,7 +16,7 @@ from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.errors import EngineError
 from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat, render_lines
 from actorcritic.tasks import countdown
-from actorcritic.types import GenerateRequest, Problem
+from actorcritic.types import GenerateRequest, Problem, Solution
 
 PROBLEM = Problem(id="p", prompt="Use 7, 13 and 14 to make 15.", checker="countdown")
 HARD = Problem(id="h", prompt="Use 3, 5, 8 and 11 to make 24.", checker="countdown")
@@ -57,10 +57,18 @@ def know(request: GenerateRequest) -> str:
     return "".join(f"{label.code}\n" for label in countdown.label(puzzle, steps))
 
 
+class WordCriticFormat(EmbeddedCriticFormat):
+    """The embedded critic's format for an engine that takes a verdict and its newline for two tokens."""
+
+    def max_tokens(self, solution: Solution) -> int:
+        """Two tokens per step and the end token."""
+        return 2 * len(solution.steps) + 1
+
+
 def world(
     *, latencies: Sequence[float] = (), failures: dict[int, EngineError] | None = None, max_tokens: int = 64
 ) -> tuple[ModelActor, ModelCritic]:
     """Return the pair; latencies scramble the order in which calls come back."""
     actor = ScriptedEngine(play, latencies=latencies, failures=failures, name="actor")
     critic = ScriptedEngine(know, latencies=tuple(reversed(latencies)), name="critic")
-    return ModelActor(actor, EmbeddedActorFormat(), max_tokens=max_tokens), ModelCritic(critic, EmbeddedCriticFormat())
+    return ModelActor(actor, EmbeddedActorFormat(), max_tokens=max_tokens), ModelCritic(critic, WordCriticFormat())
