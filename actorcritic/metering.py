@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from actorcritic.budget import Charge, Lease, Ledger
@@ -46,20 +46,23 @@ class Price:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One finished call, as it is logged."""
+    """One call that ended, as it is logged."""
 
     role: Role
     engine: str
     model: str
     request: GenerateRequest
-    generation: Generation
+    generation: Generation | None
+    """None where the engine failed or the call was cancelled: it is charged all the same."""
+    charge: Charge
+    """What the ledger takes for it."""
     usage: Usage
     """With the logical tokens as the trial saw them."""
     seconds: float
 
 
 class CallMeter:
-    """The `Meter` of one trial. Mutable: it keeps its calls, and tells `on_call` of each as it ends."""
+    """The `Meter` of one trial. Mutable: it keeps its finished calls, and tells `on_call` of each call as it ends."""
 
     def __init__(
         self,
@@ -67,13 +70,25 @@ class CallMeter:
         *,
         seed: int,
         prices: dict[str, Price] | None = None,
+        past: Sequence[Call] = (),
         on_call: Callable[[Call], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Make the meter of a trial.
+
+        Args:
+            lease: What the trial may spend.
+            seed: Every call's seed is derived from it.
+            prices: Per model; a model without one costs nothing.
+            past: Calls that this trial finished before the run broke off; the same requests are answered with them.
+            on_call: Hears of each call as it ends, past ones excepted.
+            clock: Gives seconds.
+        """
         self.lease = lease
         self.seed = seed
         self.calls: list[Call] = []
         self._prices = prices or {}
+        self._past = [call for call in past if call.generation is not None]
         self._on_call = on_call
         self._clock = clock
 
@@ -85,41 +100,68 @@ class CallMeter:
         nth = sum(call.role == role for call in self.calls)
         seed = request.seed if request.seed is not None else derive_seed(self.seed, role, nth)
         request = replace(request, max_tokens=grant.max_tokens, seed=seed)
+        recalled = self._recall(role, model, request)
+        if recalled is not None:
+            return recalled
         started = self._clock()
+
+        def settle(generation: Generation | None, usage: Usage) -> None:
+            price = self._prices.get(model) if generation is not None else None
+            charge = Charge(
+                role=role,
+                model=model,
+                prompt_ids=(generation.prompt_ids if generation is not None else ()) or prompt_ids,
+                completion_ids=generation.token_ids if generation is not None else (),
+                usage=usage,
+                money=price.of(usage) if price else 0.0,
+            )
+            call = Call(
+                role=role,
+                engine=engine.info.name,
+                model=model,
+                request=request,
+                generation=generation,
+                charge=charge,
+                usage=self.lease.charge(charge),
+                seconds=self._clock() - started,
+            )
+            if generation is not None:
+                self.calls.append(call)
+            if self._on_call is not None:
+                self._on_call(call)
+
+        unanswered = Usage(calls=1, prompt_tokens=len(prompt_ids))
         try:
             generation = await self._attempt(engine, request)
         except asyncio.CancelledError:
             # How many tokens the engine spent is unknown; the bill takes the most it can have been.
-            spent = Usage(calls=1, prompt_tokens=len(prompt_ids), completion_tokens=grant.max_tokens)
-            self.lease.charge(Charge(role=role, model=model, prompt_ids=prompt_ids, completion_ids=(), usage=spent))
+            settle(None, replace(unanswered, completion_tokens=grant.max_tokens))
             raise
         except EngineError:
-            spent = Usage(calls=1, prompt_tokens=len(prompt_ids))
-            self.lease.charge(Charge(role=role, model=model, prompt_ids=prompt_ids, completion_ids=(), usage=spent))
+            settle(None, unanswered)
             raise
-        price = self._prices.get(model)
-        charge = Charge(
-            role=role,
-            model=model,
-            prompt_ids=generation.prompt_ids or prompt_ids,
-            completion_ids=generation.token_ids,
-            usage=generation.usage,
-            money=price.of(generation.usage) if price else 0.0,
-        )
-        usage = self.lease.charge(charge)
-        call = Call(
-            role=role,
-            engine=engine.info.name,
-            model=model,
-            request=request,
-            generation=generation,
-            usage=usage,
-            seconds=self._clock() - started,
-        )
-        self.calls.append(call)
-        if self._on_call is not None:
-            self._on_call(call)
+        settle(generation, generation.usage)
         return generation
+
+    def take_over(self, role: Role | None = None) -> None:
+        """Charge the past calls of a role (None = all) whose result is known, so that they need not be made again."""
+        for call in [past for past in self._past if role is None or past.role == role]:
+            self._take(call)
+
+    def _recall(self, role: Role, model: str, request: GenerateRequest) -> Generation | None:
+        """Return what this very call brought before the run broke off, and charge it; None if it was not made."""
+        for call in self._past:
+            same = call.role == role and call.model == model and call.request.seed == request.seed
+            if same and call.request.prompt == request.prompt:
+                self._take(call)
+                return call.generation
+        return None
+
+    def _take(self, call: Call) -> None:
+        """Move a past call among this trial's calls."""
+        self._past.remove(call)
+        self.lease.charge(call.charge)
+        self.calls.append(call)
 
     async def _attempt(self, engine: Engine, request: GenerateRequest) -> Generation:
         """Call the engine, trying again where it says that this may help."""
@@ -137,5 +179,3 @@ def free_meter(seed: int = 0) -> CallMeter:
     lease = Ledger().lease(0)
     assert lease is not None  # an unlimited ledger always grants
     return CallMeter(lease, seed=seed)
-
-
