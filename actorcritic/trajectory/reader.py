@@ -1,0 +1,135 @@
+"""Reads a run folder, at any moment, also while it is being written.
+
+The last line of a file may be torn: it is left out and reported. A broken line elsewhere is an error, since events
+after it would be read without what led to them. Knows nothing of what the events mean.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+from actorcritic.codec import decode
+from actorcritic.errors import RecordError
+from actorcritic.trajectory.events import SCHEMA_VERSION, Event, parse_line
+from actorcritic.trajectory.recorder import EVENTS, PROBLEMS, RUN, Torn
+from actorcritic.types import JsonValue, Problem, Reference
+
+__all__ = ["RunHead", "RunRecord", "by_problem", "read_events", "read_head", "read_run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHead:
+    """What a run began with."""
+
+    run: str
+    created: str
+    config: Mapping[str, JsonValue]
+    problems: tuple[Problem, ...]
+    references: Mapping[str, Reference]
+    """By problem id; a problem without a gold side is absent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """A run as far as it has come."""
+
+    head: RunHead
+    events: Mapping[str | None, tuple[Event, ...]]
+    """By problem id, in order; None = the run's own."""
+    torn: tuple[Torn, ...] = field(default=())
+    """Rests of unfinished lines, left out."""
+
+
+def read_head(folder: Path) -> RunHead:
+    """Read what a run began with.
+
+    Raises:
+        RecordError: this is no run folder, or one of another version.
+    """
+    try:
+        data: Any = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        lines = (folder / PROBLEMS).read_text(encoding="utf-8").split("\n")
+        pairs = [json.loads(line) for line in lines if line]
+    except OSError as error:
+        raise RecordError(f"{folder} is no run folder: {error.filename}: {error.strerror}") from error
+    except ValueError as error:
+        raise RecordError(f"{folder} cannot be read: {error}") from error
+    if not isinstance(data, dict) or cast("dict[str, Any]", data).get("version") != SCHEMA_VERSION:
+        raise RecordError(f"{folder / RUN} is not of version {SCHEMA_VERSION}")
+    record = cast("dict[str, Any]", data)
+    problems = [decode(Problem, pair["problem"]) for pair in pairs]
+    return RunHead(
+        run=record["run"],
+        created=record["created"],
+        config=record["config"],
+        problems=tuple(problems),
+        references={
+            problem.id: decode(Reference, pair["reference"])
+            for problem, pair in zip(problems, pairs, strict=True)
+            if pair["reference"] is not None
+        },
+    )
+
+
+def read_events(folder: Path, *, on_torn: Callable[[Torn], None] | None = None) -> Iterator[Event]:
+    """Yield the events of all writers, file by file, one in memory at a time.
+
+    Args:
+        folder: A run folder.
+        on_torn: Hears of the rest of an unfinished line.
+
+    Raises:
+        RecordError: a line that is not the last of its file cannot be read; the message names it.
+    """
+    for path in sorted((folder / EVENTS).glob("*.jsonl")):
+        yield from _read_file(path, on_torn)
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read a whole run into memory.
+
+    Raises:
+        RecordError: see `read_head` and `read_events`; also where two events of a problem have one number.
+    """
+    torn: list[Torn] = []
+    events = by_problem(read_events(folder, on_torn=torn.append))
+    return RunRecord(head=read_head(folder), events=events, torn=tuple(torn))
+
+
+def by_problem(events: Iterator[Event]) -> dict[str | None, tuple[Event, ...]]:
+    """Return events under their problems' ids, in order.
+
+    Raises:
+        RecordError: two events of a problem have one number, so two writers worked on it at a time.
+    """
+    groups: dict[str | None, list[Event]] = {}
+    for event in events:
+        groups.setdefault(event.problem, []).append(event)
+    for problem, group in groups.items():
+        group.sort(key=lambda event: event.seq)
+        for before, after in pairwise(group):
+            if problem is not None and before.seq == after.seq:
+                raise RecordError(f"problem {problem!r} has two events with the number {after.seq}")
+    return {problem: tuple(group) for problem, group in groups.items()}
+
+
+def _read_file(path: Path, on_torn: Callable[[Torn], None] | None) -> Iterator[Event]:
+    """Yield the events of one file."""
+    offset = 0
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                event = parse_line(line)
+            except RecordError as error:
+                if line.endswith(b"\n"):
+                    raise RecordError(f"{path}, line {number}: {error}") from error
+                if on_torn is not None:
+                    on_torn(Torn(path=path, offset=offset, size=len(line)))
+                return
+            yield event
+            offset += len(line)

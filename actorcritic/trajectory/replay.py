@@ -1,0 +1,175 @@
+"""Resume: rebuild a problem's state from its events, so that only what had not finished is called again.
+
+Asks and tells go once more into a fresh policy, leases and charges into a fresh ledger, at the same points as before.
+For this to be exact the driver must
+- take a trial's lease right before it asks for the trial, wishing for `trial_tokens`, and release it where the policy
+  has nothing to ask; settle trials in the order of their ids; change policy, ledger and attempts at commits only;
+- record, per trial: `asked` before the first call; `called` as each call ends; the solution, the critique and whatever
+  failed as they come; `committed` when the trial is settled, and only then tell the policy. `TrajectoryJournal` writes
+  these events. An interruption settles nothing.
+
+To go on, the driver begins with `Replay.open`, in order: a trial named by the policy's `cancelled` is settled as such,
+one with a `failure` with that; any other gets `calls` as its meter's past, so that they are charged and not made again
+(where a solution or a critique stands, `take_over` charges what led to it and the role need not act). Then it fills the
+window. Its journal begins with `started`, numbered `next_seq`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from actorcritic.budget import Lease, Ledger
+from actorcritic.codec import decode
+from actorcritic.errors import BudgetExhausted, RecordError
+from actorcritic.metering import Call
+from actorcritic.search.policy import Policy
+from actorcritic.trajectory.events import DONE, Event, Kind, read_call
+from actorcritic.types import Critique, Failure, JsonValue, Outcome, Solution, Trial
+
+__all__ = ["PastTrial", "Replay", "replay"]
+
+
+@dataclass(slots=True, kw_only=True)
+class PastTrial:
+    """What the log knows of a trial. Mutable while the log is read."""
+
+    trial: Trial
+    solution: Solution | None = None
+    critique: Critique | None = None
+    failure: Failure | None = None
+    """Why there is no solution; a critic's failure leaves the solution standing and is none."""
+    calls: list[Call] = field(default_factory=list[Call])
+    """Every call that ended, those that brought nothing included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A problem as it was when its log broke off."""
+
+    finished: Mapping[int, PastTrial]
+    """Settled trials by id: the policy has been told of them, the ledger has charged them."""
+    open: tuple[PastTrial, ...]
+    """Trials that were asked and not settled, in order; each has its lease in `leases`."""
+    leases: Mapping[int, Lease]
+    failures: tuple[Failure, ...]
+    """Everything that failed, in the order of the log."""
+    next_seq: int
+    """Number of the next event."""
+    result: Mapping[str, JsonValue] | None
+    """The payload of `finished`; None while the problem is not done."""
+
+
+class _Replayer:
+    """Reads events in order into a policy and a ledger. Mutable."""
+
+    def __init__(self, policy: Policy, ledger: Ledger, trial_tokens: int | None) -> None:
+        self.policy = policy
+        self.ledger = ledger
+        self.trial_tokens = trial_tokens
+        self.finished: dict[int, PastTrial] = {}
+        self.open: dict[int, PastTrial] = {}
+        self.leases: dict[int, Lease] = {}
+        self.failures: list[Failure] = []
+        self.result: Mapping[str, JsonValue] | None = None
+
+    def read(self, event: Event) -> None:
+        """Take in one event."""
+        if event.kind is Kind.PROBLEM_STARTED:
+            self.result = None
+            self.forget_empty_calls()
+        elif event.kind is Kind.ASKED:
+            self._ask(event)
+        elif event.kind is Kind.FINISHED:
+            self.result = event.payload
+        elif event.trial is not None:
+            past = self.open.get(event.trial)
+            if past is None:
+                if event.trial in self.finished:
+                    return  # late news, such as the score of a verifier
+                raise RecordError(f"event {event.seq} is of trial {event.trial}, which was not asked")
+            self._learn(past, event)
+
+    def forget_empty_calls(self) -> None:
+        """Forget the calls that brought nothing to trials in flight: whoever takes the problem up makes them again."""
+        for past in self.open.values():
+            if past.failure is None:
+                past.calls = [call for call in past.calls if call.generation is not None]
+
+    def _ask(self, event: Event) -> None:
+        """Let the policy ask once more."""
+        logged = decode(Trial, event.payload.get("trial"))
+        try:
+            lease = self.ledger.lease(logged.id, tokens=self.trial_tokens)
+        except BudgetExhausted:
+            lease = None
+        trials = self.policy.ask(1)
+        if trials != (logged,):
+            raise RecordError(
+                f"the log asked for {logged}, the policy now asks for {trials}: another version or option"
+            )
+        if lease is None:
+            raise RecordError(f"the budget has no room for trial {logged.id}, which the log asked for")
+        self.leases[logged.id] = lease
+        self.open[logged.id] = PastTrial(trial=logged)
+
+    def _learn(self, past: PastTrial, event: Event) -> None:
+        """Take in what happened to a trial in flight."""
+        payload = event.payload
+        if event.kind is Kind.CALLED:
+            past.calls.append(read_call(payload))
+        elif event.kind in DONE.values():
+            past.solution = decode(Solution, payload.get("solution"))
+        elif event.kind is Kind.CRITIQUED:
+            past.critique = decode(Critique, payload.get("critique"))
+        elif event.kind is Kind.FAILED:
+            failure = decode(Failure, payload.get("failure"))
+            self.failures.append(failure)
+            if past.solution is None:
+                past.failure = failure
+        elif event.kind is Kind.COMMITTED:
+            self._settle(past, payload)
+
+    def _settle(self, past: PastTrial, payload: Mapping[str, JsonValue]) -> None:
+        """Charge a trial and tell the policy of it, as it was done before."""
+        trial = past.trial.id
+        lease = self.leases.pop(trial)
+        for call in past.calls:
+            lease.charge(call.charge)
+        self.ledger.commit(trial)
+        if "outcome" in payload:
+            self.policy.tell(trial, decode(Outcome, payload["outcome"]))
+        elif "failure" in payload:
+            past.failure = decode(Failure, payload["failure"])
+            self.policy.fail(trial, past.failure)
+        self.finished[trial] = self.open.pop(trial)
+
+
+def replay(events: Iterable[Event], policy: Policy, ledger: Ledger, *, trial_tokens: int | None = None) -> Replay:
+    """Bring a fresh policy and a fresh ledger to where a problem's events end.
+
+    Args:
+        events: Of one problem, in order.
+        policy: Made as it was for the run: the same strategy, options and seed.
+        ledger: With the run's budget.
+        trial_tokens: The lease that the run's driver wished for each trial; None = unlimited.
+
+    Raises:
+        RecordError: the events do not fit the policy, the budget or one another.
+    """
+    reader = _Replayer(policy, ledger, trial_tokens)
+    next_seq = 0
+    for event in events:
+        if event.seq != next_seq:
+            raise RecordError(f"event {next_seq} of problem {event.problem!r} is missing: the next one is {event.seq}")
+        reader.read(event)
+        next_seq += 1
+    reader.forget_empty_calls()
+    return Replay(
+        finished=reader.finished,
+        open=tuple(reader.open.values()),
+        leases=reader.leases,
+        failures=tuple(reader.failures),
+        next_seq=next_seq,
+        result=reader.result,
+    )
