@@ -1,4 +1,4 @@
-"""Exact algebra through SymPy, as a worker process: one formula on stdin, one JSON object on stdout.
+"""Exact algebra through SymPy, as the script of a `Worker`: a JSON line per formula in, a JSON line out.
 
 SymPy gets objects built node by node from our own tree, never text to evaluate. Some questions take it for ever or
 fill the memory; the parent ends the process, and the process bounds its own memory. Knows nothing of LangChain.
@@ -208,9 +208,16 @@ def answer(text: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Answer one formula; the entry point of the worker process."""
+    """Answer formulas until the input ends."""
     _limit_memory()
-    json.dump(answer(sys.stdin.read()), sys.stdout)
+    _say("ready")
+    for line in sys.stdin:
+        _say(answer(json.loads(line)["expression"]))
+
+
+def _say(reply: object) -> None:
+    sys.stdout.write(json.dumps(reply) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

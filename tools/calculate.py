@@ -7,13 +7,12 @@ which is ended when its time is up, so no input can hold up or crash the caller.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
+from contextlib import closing
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from actorcritic.answers.worker import Worker
 from actorcritic.errors import ToolError
 from actorcritic.tools import arithmetic
 from actorcritic.tools.expressions import Apply, Expression, Number, read_expression
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["calculate", "calculate_tool"]
 
 SECONDS = 10.0
-"""For one formula that needs algebra, the start of its process included."""
+"""For one formula that needs algebra."""
 MAX_OUTPUT = 4_000
 """Characters of a result."""
 
@@ -41,36 +40,69 @@ def calculate(expression: str, *, seconds: float = SECONDS) -> str:
     """Return the exact result of a formula as text.
 
     Args:
-        expression: as `DESCRIPTION` says; at most 1,000 characters.
-        seconds: how long algebra may take.
+        expression: as the tool's description says; at most 1,000 characters.
+        seconds: how long algebra may take, > 0; its process takes about half a second more to start.
 
     Raises:
         ToolError: no formula, no value, a result too large, or the time is up.
     """
-    tree = read_expression(expression)
-    try:
-        value = arithmetic.evaluate(tree)
-    except arithmetic.NotRational:
-        return _ask_worker(expression, seconds)
-    if isinstance(value, bool):
-        return str(value).lower()
-    return arithmetic.format_number(value, decimal=_has_decimal(tree))
+    with closing(_worker(seconds)) as worker:
+        return _calculate(expression, worker)
 
 
 def calculate_tool(*, seconds: float = SECONDS) -> BaseTool:
-    """Return `calculate` as a LangChain tool; what goes wrong comes back as a message that starts with `error:`."""
+    """Return `calculate` as a LangChain tool; what goes wrong comes back as a message that starts with `error:`.
+
+    Algebra goes to one process per tool, which ends with it.
+    """
     from langchain_core.tools import StructuredTool  # noqa: PLC0415 - keeps the function usable without LangChain
+
+    worker = _worker(seconds)
 
     def run(expression: Annotated[str, "the formula, such as (3 + 4) * 2"]) -> str:
         try:
-            return calculate(expression, seconds=seconds)
+            return _calculate(expression, worker)
         except ToolError as error:
             return f"error: {error}"
 
     async def arun(expression: Annotated[str, "the formula, such as (3 + 4) * 2"]) -> str:
         return await asyncio.to_thread(run, expression)
 
-    return StructuredTool.from_function(run, arun, name="calculate", description=DESCRIPTION)
+    return StructuredTool.from_function(
+        run, arun, name="calculate", description=DESCRIPTION, handle_validation_error=True
+    )
+
+
+def _worker(seconds: float) -> Worker:
+    """Return a process that does algebra; it starts with the first formula that needs it."""
+    return Worker(Path(__file__).with_name("algebra.py"), limit=seconds)
+
+
+def _calculate(expression: str, worker: Worker) -> str:
+    tree = read_expression(expression)
+    try:
+        value = arithmetic.evaluate(tree)
+    except arithmetic.NotRational:
+        return _ask(worker, expression)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return arithmetic.format_number(value, decimal=_has_decimal(tree))
+
+
+def _ask(worker: Worker, expression: str) -> str:
+    if find_spec("sympy") is None:
+        raise ToolError("algebra needs SymPy: pip install 'actorcritic[tools]'")
+    try:
+        reply = worker.ask({"expression": expression})
+    except TimeoutError as error:
+        raise ToolError("the calculation takes too long; ask for something simpler") from error
+    assert isinstance(reply, dict)  # the other end is ours
+    if "error" in reply:
+        raise ToolError(str(reply["error"]))
+    result = str(reply["result"])
+    if len(result) > MAX_OUTPUT:
+        raise ToolError(f"the result has {len(result)} characters; at most {MAX_OUTPUT} are allowed")
+    return result
 
 
 def _has_decimal(expression: Expression) -> bool:
@@ -81,29 +113,3 @@ def _has_decimal(expression: Expression) -> bool:
             return any(map(_has_decimal, arguments))
         case _:
             return False
-
-
-def _ask_worker(expression: str, seconds: float) -> str:
-    if find_spec("sympy") is None:
-        raise ToolError("algebra needs SymPy: pip install 'actorcritic[tools]'")
-    path = os.pathsep.join(filter(None, sys.path))
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "actorcritic.tools.algebra"],
-            input=expression,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=seconds,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ToolError(f"no result within {seconds:g} seconds; ask for something simpler") from error
-    if done.returncode:
-        raise ToolError("no result: the calculation ran out of memory or was ended")
-    reply: dict[str, str] = json.loads(done.stdout)
-    if "error" in reply:
-        raise ToolError(reply["error"])
-    if len(reply["result"]) > MAX_OUTPUT:
-        raise ToolError(f"the result has {len(reply['result'])} characters; at most {MAX_OUTPUT} are allowed")
-    return reply["result"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 
 import pytest
@@ -78,11 +79,16 @@ def test_what_sympy_raises_is_a_message() -> None:
     assert algebra.answer("integrate(x, 2)") == {"error": "no result: ValueError"}
 
 
-@pytest.mark.parametrize(("text", "reply"), [("x - x", {"result": "0"}), ("", {"error": "the expression is empty"})])
-def test_the_worker_answers_in_json(
-    text: str, reply: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_worker_answers_line_by_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    # Its memory limit would hold for this process.
     monkeypatch.setattr(algebra, "_limit_memory", lambda: None)
-    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"expression": "x - x"}\n{"expression": ""}\n'))
     algebra.main()
-    assert json.loads(capsys.readouterr().out) == reply
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["ready", {"result": "0"}, {"error": "the expression is empty"}]
+
+
+def test_the_worker_bounds_its_memory() -> None:
+    program = "from actorcritic.tools import algebra; algebra._limit_memory(); bytearray(3 * 1024**3)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "MemoryError" in done.stderr
