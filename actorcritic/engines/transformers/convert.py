@@ -27,9 +27,9 @@ def convert_gguf(gguf: Path, target: Path) -> None:
         with quiet_loading():
             tokenizer = cast("Any", AutoTokenizer).from_pretrained(folder, gguf_file=name)
             model = cast("Any", AutoModelForCausalLM).from_pretrained(
-                folder, quantization_config=unpacked, dtype=torch.float32
+                folder, gguf_file=name, quantization_config=unpacked, dtype=torch.float32
             )
+            model.save_pretrained(target)
+            tokenizer.save_pretrained(target)
     except (ImportError, KeyError, RuntimeError, ValueError) as error:
         raise EngineUnavailable(f"cannot read {name}: {error}") from error
-    model.save_pretrained(target)
-    tokenizer.save_pretrained(target)

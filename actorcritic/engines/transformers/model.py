@@ -74,13 +74,15 @@ def load_model(source: str, *, device: Device = "auto", dtype: Dtype = "auto") -
 
 @contextmanager
 def quiet_loading() -> Generator[None]:
-    """Keep transformers from drawing its progress bars meanwhile."""
+    """Keep transformers from drawing progress bars and from telling what went well meanwhile."""
     switch = cast("Any", hub_logging)
-    shown = bool(switch.is_progress_bar_enabled())
+    shown, level = bool(switch.is_progress_bar_enabled()), switch.get_verbosity()
     switch.disable_progress_bar()
+    switch.set_verbosity_error()
     try:
         yield
     finally:
+        switch.set_verbosity(level)
         if shown:
             switch.enable_progress_bar()
 
