@@ -1,0 +1,1 @@
+"""Problem families with exact generators, checkers and step labellers. Pure Python, no model."""

@@ -1,0 +1,140 @@
+"""Turns samples into packed training batches, chunk by chunk, so that a resumed run sees the same data.
+
+A chunk is a pure function of (recipe, index). Several samples share a row; segment numbers keep them apart. Knows
+numpy, no torch, so that it can run in a worker process.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actorcritic.formats.embedded import Puzzle, parse_problem
+from actorcritic.training.embedded.data import (
+    FAMILIES,
+    Attempt,
+    Sample,
+    actor_sample,
+    corrupted,
+    critic_sample,
+    problems,
+)
+
+__all__ = ["LENGTH", "Chunk", "Mixture", "make_chunk", "pack"]
+
+LENGTH = 64
+"""Tokens per row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """What a stage trains on."""
+
+    role: str
+    """`actor` or `critic`."""
+    seed: int
+    shares: tuple[float, float, float]
+    """Share of samples per family, in the order of `FAMILIES`."""
+    rows: int = 96
+    """Rows per optimiser step."""
+    steps: int = 20
+    """Optimiser steps per chunk."""
+    revision: float = 0.0
+    """Share of the actor's samples that are revisions."""
+    partial: float = 0.0
+    """Share of the critic's attempts that are cut short."""
+    solver: float = 0.0
+    """Share of the critic's samples that are plain solutions to write: a critic that can solve judges better."""
+    on_policy: float = 0.0
+    """Share of the critic's attempts that the actor wrote."""
+    pool: str = ""
+    """File of the actor's attempts, JSON lines of `[problem, [step, ...]]`, one family after another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Packed rows, `(steps, rows, LENGTH)` each."""
+
+    ids: NDArray[np.int64]
+    segments: NDArray[np.int16]
+    """Number of the sample within its row, 0 = padding."""
+    weights: NDArray[np.float32]
+    """Of the prediction made *at* a position, of the token after it; 0 = none."""
+    labels: NDArray[np.int64]
+    """Label class of the line that ends at a position, -1 = none."""
+
+
+def make_chunk(mixture: Mixture, index: int) -> Chunk:
+    """Return chunk `index` of a mixture."""
+    rng = random.Random(f"{mixture.role}:{mixture.seed}:{index}")
+    draw = _draws(mixture, rng, index)
+    return pack(draw, mixture.steps, mixture.rows)
+
+
+def pack(samples: Iterator[Sample], steps: int, rows: int) -> Chunk:
+    """Fill `steps * rows` rows from a stream of samples; a sample that does not fit starts the next row."""
+    shape = (steps * rows, LENGTH)
+    ids, segments = np.zeros(shape, np.int64), np.zeros(shape, np.int16)
+    weights, labels = np.zeros(shape, np.float32), np.full(shape, -1, np.int64)
+    row, at, segment = 0, 0, 1
+    for sample in samples:
+        size = len(sample.ids)
+        if at + size > LENGTH:
+            row, at, segment = row + 1, 0, 1
+            if row == shape[0]:
+                break
+        ids[row, at : at + size] = sample.ids
+        segments[row, at : at + size] = segment
+        weights[row, at + sample.start - 1 : at + size - 1] = 2 / (size - sample.start) if sample.labels else 1
+        for end, label in zip(sample.ends, sample.labels, strict=True):
+            labels[row, at + end] = label
+        at, segment = at + size, segment + 1
+    return Chunk(*(part.reshape(steps, rows, LENGTH) for part in (ids, segments, weights, labels)))
+
+
+def _draws(mixture: Mixture, rng: random.Random, index: int) -> Iterator[Sample]:
+    streams = [problems(family, "train", hash_seed(mixture.seed, index)) for family in FAMILIES]
+    while True:
+        family = rng.choices(range(len(FAMILIES)), mixture.shares)[0]
+        stream = streams[family]
+        sample: Sample | None
+        if mixture.role == "actor" or rng.random() < mixture.solver:
+            sample = actor_sample(next(stream), rng, revision=mixture.revision)
+        else:
+            attempt = _attempt(mixture, rng, family, stream)
+            sample = critic_sample(attempt, rng, partial=mixture.partial) if attempt else None
+        if sample is not None:
+            yield sample
+
+
+def hash_seed(seed: int, index: int) -> int:
+    """Return a seed for the problems of a chunk, distinct over seeds and chunks."""
+    return seed * 1_000_003 + index
+
+
+def _attempt(mixture: Mixture, rng: random.Random, family: int, stream: Iterator[Puzzle]) -> Attempt | None:
+    if mixture.pool and rng.random() < mixture.on_policy:
+        text, steps = rng.choice(_pool(mixture.pool)[family])
+        puzzle = parse_problem(text)
+        return (puzzle, tuple(steps)) if puzzle else None
+    puzzle = next(stream)
+    steps = corrupted(puzzle, rng)
+    return (puzzle, steps) if steps else None
+
+
+@lru_cache(maxsize=2)
+def _pool(path: str) -> tuple[list[tuple[str, list[str]]], ...]:
+    """Read the actor's attempts, one list per family."""
+    lists: tuple[list[tuple[str, list[str]]], ...] = tuple([] for _ in FAMILIES)
+    with Path(path).open(encoding="utf-8") as file:
+        for line in file:
+            family, text, steps = json.loads(line)
+            lists[FAMILIES.index(family)].append((text, steps))
+    return lists

@@ -1,0 +1,154 @@
+"""The open-loop figures of the pair on held-out problems, each with its number of problems and a 95 % interval."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from actorcritic.formats.embedded import Puzzle, problem_prompt
+from actorcritic.tasks.heldout import Split
+from actorcritic.tasks.labels import StepLabel, first_wrong
+from actorcritic.training.embedded.data import FAMILIES, attempt_labels, encode, problems, solved
+from actorcritic.training.embedded.model import Llama
+from actorcritic.training.embedded.pair import LIMIT, attempt, judge, read_solution, texts
+from actorcritic.training.embedded.sampling import generate
+from actorcritic.types import Critique, Solution
+
+__all__ = ["Figure", "actor_figures", "auroc", "critic_figures", "held_out", "pass_at_k", "process_bench", "wilson"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured number."""
+
+    family: str
+    name: str
+    value: float
+    low: float
+    high: float
+    """The 95 % interval."""
+    count: int
+    """Problems it is measured on."""
+
+
+def held_out(family: str, split: Split, count: int, seed: int = 0) -> list[Puzzle]:
+    """Return `count` different problems of a split."""
+    found: dict[Puzzle, None] = {}
+    for puzzle in problems(family, split, seed):
+        found[puzzle] = None
+        if len(found) == count:
+            break
+    return list(found)
+
+
+def wilson(right: float, count: int) -> tuple[float, float]:
+    """Return the 95 % Wilson interval of a share."""
+    z, share = 1.959964, right / count
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return centre - half, centre + half
+
+
+def pass_at_k(count: int, right: int, k: int) -> float:
+    """Return the unbiased estimate that one of k samples is right, from `right` of `count` samples (count >= k)."""
+    if count - right < k:
+        return 1.0
+    return 1.0 - math.prod(1.0 - k / i for i in range(count - right + 1, count + 1))
+
+
+def auroc(scores: Sequence[float], positive: Sequence[bool]) -> float:
+    """Return the chance that a positive scores above a negative, ties counting half; nan without both kinds."""
+    order = sorted(zip(scores, positive, strict=True))
+    below, total = 0, 0.0
+    for _, group in itertools.groupby(order, key=lambda pair: pair[0]):
+        kinds = [kind for _, kind in group]
+        up = sum(kinds)
+        total += up * (below + (len(kinds) - up) / 2)
+        below += len(kinds) - up
+    positives = sum(positive)
+    return total / (positives * below) if positives and below else math.nan
+
+
+def process_bench(found: Sequence[int | None], true: Sequence[int | None]) -> tuple[float, float, float]:
+    """Return F1, and the shares of wrong and of right solutions judged exactly; -2 stands for unscored."""
+    wrong = [f == t for f, t in zip(found, true, strict=True) if t is not None]
+    right = [f == t for f, t in zip(found, true, strict=True) if t is None]
+    error, correct = (sum(part) / len(part) if part else 0.0 for part in (wrong, right))
+    return (2 * error * correct / (error + correct) if error + correct else 0.0), error, correct
+
+
+def bootstrap(count: int, measure: Callable[[Sequence[int]], float], rounds: int = 300) -> tuple[float, float]:
+    """Return the 95 % percentile interval of a figure over problems drawn with replacement."""
+    rng = random.Random(0)
+    values = sorted(measure(rng.choices(range(count), k=count)) for _ in range(rounds))
+    return values[int(0.025 * rounds)], values[int(0.975 * rounds)]
+
+
+def actor_figures(
+    actor: Llama, split: Split, count: int, *, temperature: float = 1.0, samples: int = 16
+) -> list[Figure]:
+    """Return greedy accuracy, pass@1 and unbiased pass@16 per family."""
+    figures: list[Figure] = []
+    for family in FAMILIES:
+        puzzles = held_out(family, split, count)
+        greedy = [_right(p, s) for p, s in zip(puzzles, attempt(actor, puzzles, temperature=0, seed=0), strict=True)]
+        figures.append(Figure(family, "greedy", sum(greedy) / count, *wilson(sum(greedy), count), count))
+        prompts = [encode(problem_prompt(p)) for p in puzzles for _ in range(samples)]
+        drawn = generate(actor, prompts, limit=LIMIT, temperature=temperature, seed=1)
+        right = [
+            sum(_right(p, read_solution(p, d)) for d in drawn[at * samples : (at + 1) * samples])
+            for at, p in enumerate(puzzles)
+        ]
+        for k in (1, samples):
+            each = [pass_at_k(samples, c, k) for c in right]
+            figures.append(Figure(family, f"pass@{k}", sum(each) / count, *wilson(sum(each), count), count))
+    return figures
+
+
+def _right(puzzle: Puzzle, solution: Solution) -> bool:
+    return solution.complete and solved(puzzle, texts(solution))
+
+
+def critic_figures(actor: Llama, critic: Llama, split: Split, count: int, *, temperature: float = 1.0) -> list[Figure]:
+    """Return ProcessBench F1 and its two parts, and AUROC of the solution score, on one sample per problem."""
+    figures: list[Figure] = []
+    for family in FAMILIES:
+        puzzles = held_out(family, split, count)
+        solutions = attempt(actor, puzzles, temperature=temperature, seed=2)
+        critiques = judge(critic, puzzles, solutions)
+        true = [_first_wrong(p, s) for p, s in zip(puzzles, solutions, strict=True)]
+        found = [_found(c) for c in critiques]
+        right = [_right(p, s) for p, s in zip(puzzles, solutions, strict=True)]
+        scores = [c.score if c.score is not None else 0.0 for c in critiques]
+        for at, name in enumerate(("ProcessBench F1", "acc_err", "acc_cor")):
+            figures.append(_resampled(family, name, count, _bench_part(found, true, at)))
+        figures.append(
+            _resampled(family, "AUROC", count, lambda i, s=scores, r=right: auroc([s[j] for j in i], [r[j] for j in i]))
+        )
+    return figures
+
+
+def _resampled(family: str, name: str, count: int, measure: Callable[[Sequence[int]], float]) -> Figure:
+    return Figure(family, name, measure(range(count)), *bootstrap(count, measure), count)
+
+
+def _bench_part(found: Sequence[int | None], true: Sequence[int | None], part: int) -> Callable[[Sequence[int]], float]:
+    return lambda i: process_bench([found[j] for j in i], [true[j] for j in i])[part]
+
+
+def _first_wrong(puzzle: Puzzle, solution: Solution) -> int | None:
+    """Return the exact first wrong step; an attempt that stops early is wrong at the step that is missing."""
+    codes = attempt_labels(puzzle, texts(solution))
+    first = first_wrong([StepLabel(code) for code in codes])
+    return first if first is not None or _right(puzzle, solution) else len(codes)
+
+
+def _found(critique: Critique) -> int | None:
+    """Return the critic's first error; -2 where any verdict before it is missing."""
+    first = critique.first_error
+    if first is None:
+        return None if critique.score is not None else -2
+    return first
