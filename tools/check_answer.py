@@ -13,7 +13,7 @@ from actorcritic.errors import InputError, ToolError
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
-__all__ = ["check_answer", "check_answer_tool"]
+__all__ = ["CheckerName", "check_answer", "check_answer_tool"]
 
 DESCRIPTION = """Compare two answers and return `equal` or `not equal`.
 

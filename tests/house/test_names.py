@@ -22,7 +22,12 @@ def names_defined(module: Module) -> tuple[set[str], set[str]]:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 names.add(name)
             case ast.Assign(targets=targets):
-                names.update(target.id for target in targets if isinstance(target, ast.Name))
+                names.update(
+                    name.id
+                    for target in targets
+                    for name in ast.walk(target)
+                    if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+                )
             case ast.AnnAssign(target=ast.Name(id=name)):
                 names.add(name)
             case _:
