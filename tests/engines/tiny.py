@@ -9,6 +9,8 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
+from actorcritic.engines.transformers.model import quiet_loading
+
 WORDS = [f"w{i}" for i in range(180)]
 CHAT = (
     "{% if tools %}tools w1 \n {% endif %}"
@@ -56,6 +58,7 @@ def make_model(*, seed: int = 0, spread: float = 0.1) -> PreTrainedModel:
 
 def save_tiny(folder: Path, *, chat: bool = True) -> Path:
     """Write model and tokenizer the way a person has them on disk."""
-    make_model().save_pretrained(folder)
-    make_tokenizer(chat=chat).save_pretrained(folder)
+    with quiet_loading():
+        make_model().save_pretrained(folder)
+        make_tokenizer(chat=chat).save_pretrained(folder)
     return folder

@@ -21,7 +21,7 @@ __all__ = ["ATTENTION", "RowPlan", "Segment"]
 ATTENTION = "actorcritic_rows"
 """The name under which models find this attention."""
 
-WINDOW_STEP = 64
+WINDOW_STEP = 16
 """Batch-invariant: windows are multiples of this, so that vectorised loops have no tail."""
 
 
