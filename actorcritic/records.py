@@ -212,7 +212,7 @@ def _first_complaint(error: ValidationError) -> str:
     return f"{where or 'the line'}: {first['msg']}{hint}"
 
 
-ProblemInput: TypeAlias = "str | Sequence[Mapping[str, JsonValue]] | Mapping[str, JsonValue]"
+ProblemInput: TypeAlias = str | Sequence[Mapping[str, JsonValue]] | Mapping[str, JsonValue]
 """A problem as an app hands it over: text, a list of chat messages, or the fields of a `ProblemRecord`."""
 
 

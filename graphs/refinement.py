@@ -25,7 +25,7 @@ from actorcritic.graphs.journals import StreamJournal, TeeJournal
 from actorcritic.graphs.results import record_of
 from actorcritic.graphs.session import Journal, Session, SilentJournal
 from actorcritic.graphs.settings import SearchSettings, check_roles
-from actorcritic.graphs.trial import Attempt, act, judge, wants_critique
+from actorcritic.graphs.trial import Attempt, act, judge, out_of_budget, wants_critique
 from actorcritic.protocols import Actor, Critic
 from actorcritic.records import ProblemInput, problem_of
 from actorcritic.search.strategies import load_policy, parse_strategy
@@ -91,6 +91,8 @@ class Progress:
     seen: tuple[Seen, ...] = ()
     deadline: float | None = None
     """Unix timestamp in seconds after which no call is made."""
+    spent: StopReason | None = None
+    """The limit that the trial at work could not pay under."""
 
 
 class _Loop:
@@ -142,6 +144,8 @@ class _Loop:
         result, progress = await _within(progress, session, trial, call)
         if isinstance(result, Solution):
             return _saved(replace(progress, solution=result))
+        if out_of_budget(result):
+            return _saved(replace(progress, spent=session.ledger.spent_limit() or "tokens"))
         return _saved(replace(progress, failure=result))
 
     async def criticize(self, state: RefinementState) -> RefinementState:
@@ -186,7 +190,7 @@ class _Loop:
             return "seconds"
         if state["remaining_steps"] <= STEPS_PER_TRIAL:
             return "exhausted"
-        return session.ledger.spent_limit()
+        return progress.spent or session.ledger.spent_limit()
 
     def after_route(self, state: RefinementState) -> str:
         """Return the next move's node, or the end."""
@@ -266,7 +270,11 @@ async def _within(
     seen = (*progress.seen, *(Seen(model=c.model, ids=c.prompt_ids + c.completion_ids) for c in lease.charges))
     charged = session.ledger.commit(trial.id)
     return result, replace(
-        progress, cost=progress.cost.plus(charged), spend=progress.spend.plus(charged), seen=seen[-SEEN:]
+        progress,
+        cost=progress.cost.plus(charged),
+        spend=progress.spend.plus(charged),
+        seen=seen[-SEEN:],
+        failures=tuple(session.failures),
     )
 
 

@@ -16,7 +16,7 @@ from actorcritic.metering import Call, CallMeter, Price, derive_seed
 from actorcritic.search.policy import Policy
 from actorcritic.types import Critique, Failure, Outcome, Problem, Solution, StopReason, Trial
 
-__all__ = ["Journal", "ProblemResult", "Session", "SilentJournal"]
+__all__ = ["Journal", "OpenTrial", "ProblemResult", "Session", "SilentJournal"]
 
 
 class Journal(Protocol):
@@ -86,6 +86,18 @@ class ProblemResult:
         return self.attempt.solution.answer
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTrial:
+    """A trial that was in flight when an earlier run broke off."""
+
+    trial: Trial
+    lease: Lease
+    calls: tuple[Call, ...] = ()
+    """What it had paid for; the same requests are answered with it."""
+    failure: Failure | None = None
+    """Set where it had failed already."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Session:
     """One problem at work. Mutable; trials are settled in the order of their ids."""
@@ -99,6 +111,12 @@ class Session:
     prices: Mapping[str, Price] = field(default_factory=dict[str, Price])
     attempts: dict[int, Attempt] = field(default_factory=dict[int, Attempt])
     failures: list[Failure] = field(default_factory=list[Failure])
+    open: tuple[OpenTrial, ...] = ()
+    """Trials that an earlier run asked for and did not settle, in order; they come before any new one."""
+    next_trial: int = 0
+    """Id of the next trial to ask for."""
+    spent: StopReason | None = None
+    """The limit under which a trial could not pay for its first call; nothing more is asked then."""
 
     def meter(self, trial: Trial, lease: Lease) -> CallMeter:
         """Return the meter through which a trial makes its calls."""
@@ -106,12 +124,13 @@ class Session:
             lease,
             seed=derive_seed(self.seed, self.problem.id, trial.id),
             prices=dict(self.prices),
+            past=next((past.calls for past in self.open if past.trial.id == trial.id), ()),
             on_call=lambda call: self.journal.called(trial, call),
         )
 
     def brought(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
-        """Take what a trial brings forth; running out of budget is no failure."""
-        if isinstance(payload, Failure) and payload.type != "BudgetExhausted":
+        """Take what a trial brings forth."""
+        if isinstance(payload, Failure):
             self.failures.append(payload)
         self.journal.brought(trial, payload)
 
@@ -120,7 +139,7 @@ class Session:
 
         Args:
             trial: Which one.
-            result: None where it was cancelled.
+            result: None where it was cancelled or could not be paid for.
             spend: What it was charged already; None = commit its lease now.
         """
         if spend is None:
@@ -137,17 +156,20 @@ class Session:
 
     def conclude(self, stopped_by: StopReason) -> ProblemResult:
         """Return the best so far and tell the journal."""
+        result = self.result("failed" if not self.attempts and self.failures else stopped_by)
+        self.journal.finished(result)
+        return result
+
+    def result(self, stopped_by: StopReason) -> ProblemResult:
+        """Return what has come of the problem, given why it ended."""
         best = self.policy.best
-        reason: StopReason = "failed" if not self.attempts and self.failures else stopped_by
-        result = ProblemResult(
+        return ProblemResult(
             problem=self.problem,
             best=best,
             attempt=None if best is None else self.attempts[best],
             attempts=len(self.attempts),
             spend=self.ledger.spend,
-            stopped_by=reason,
+            stopped_by=stopped_by,
             failures=tuple(self.failures),
             first=self.attempts.get(0),
         )
-        self.journal.finished(result)
-        return result

@@ -34,6 +34,7 @@ __all__ = [
     "TrialState",
     "act",
     "judge",
+    "out_of_budget",
     "outcome_of",
     "trial_graph",
     "unscored",
@@ -71,15 +72,20 @@ class TrialState(TypedDict, total=False):
     failure: Failure
 
 
+BUDGET = "budget"
+"""Where a trial failed that could not pay for its first call; its type names the limit."""
+
 TrialGraph = CompiledStateGraph[TrialState, None, TrialState, TrialState]
 
 
 async def act(
     actor: Actor, problem: Problem, trial: Trial, parent: Attempt | None, meter: Meter, emit: Emit
 ) -> Solution | Failure:
-    """Carry out the action of a trial; a failure is a value."""
+    """Carry out the action of a trial; a failure is a value, and so is the end of the budget (see `out_of_budget`)."""
     try:
         solution = await _dispatch(actor, problem, trial, parent, meter)
+    except BudgetExhausted as error:
+        return Failure(where=BUDGET, type=error.limit, message=str(error))
     except Exception as error:  # noqa: BLE001 - whatever an actor fails of is recorded as this trial's failure
         failure = _failure("actor", error)
         emit(trial, failure)
@@ -101,6 +107,11 @@ async def judge(
         return None
     emit(trial, critique)
     return critique
+
+
+def out_of_budget(result: Attempt | Failure | None) -> bool:
+    """Return whether a trial could not pay for its first call, which is no failure of anybody's."""
+    return isinstance(result, Failure) and result.where == BUDGET
 
 
 def wants_critique(trial: Trial, solution: Solution) -> bool:

@@ -82,8 +82,7 @@ class Transcript:
                 chosen = trial.id == result.best
                 self._print_attempt(console, trial, solution, chosen)
             for failure in self.failures.get(trial.id, []):
-                if failure.type != "BudgetExhausted":
-                    console.print(Text(f"  {failure.where} failed: {printable(failure.message)}", style="red"))
+                console.print(Text(f"  {failure.where} failed: {printable(failure.message)}", style="red"))
         console.print(self._verdict(judged))
         console.print()
 

@@ -66,6 +66,7 @@ async def test_timing_changes_nothing(strategy: str, width: int, tokens: int | N
 async def test_a_token_budget_is_never_exceeded(strategy: str, tokens: int) -> None:
     result, _ = await search(settings(strategy, width=3, tokens=tokens))
     assert result.spend.total.logical_tokens <= tokens
+    assert result.stopped_by in ("tokens", "accepted", "completed") and result.failures == ()
 
 
 @pytest.mark.parametrize("strategy", EVERY_STRATEGY)

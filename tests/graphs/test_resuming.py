@@ -1,0 +1,71 @@
+"""A run that breaks off anywhere ends as the unbroken one would have, and pays for nothing twice."""
+
+from __future__ import annotations
+
+import pytest
+from actorcritic.budget import Budget
+from actorcritic.codec import encode
+from actorcritic.engines.scripted import ScriptedEngine
+from actorcritic.graphs.resuming import resume_session
+from actorcritic.graphs.session import ProblemResult, Session
+from actorcritic.graphs.settings import SearchSettings
+from actorcritic.graphs.tree_search import new_session, search_problem
+from actorcritic.search.strategies import STRATEGIES, parse_strategy
+from actorcritic.trajectory.events import Event, Kind
+from actorcritic.trajectory.journal import TrajectoryJournal
+from actorcritic.trajectory.recorder import MemoryRecorder
+
+from tests.graphs.world import HARD, world
+
+LATENCIES = (0.003, 0.0, 0.001, 0.002, 0.0)
+
+
+def settings(strategy: str, width: int, tokens: int | None) -> SearchSettings:
+    return SearchSettings(
+        strategy=parse_strategy(strategy), budget=Budget(tokens=tokens), width=width, seed=4, trial_tokens=90
+    )
+
+
+def journal_of(recorder: MemoryRecorder, next_seq: int = 0) -> TrajectoryJournal:
+    journal = TrajectoryJournal(recorder, run="r", problem=HARD.id, next_seq=next_seq, now=lambda: "now")
+    journal.started()
+    return journal
+
+
+async def first_life(how: SearchSettings) -> tuple[ProblemResult, Session, list[Event], int]:
+    actor, critic = world(latencies=LATENCIES)
+    recorder = MemoryRecorder()
+    session = new_session(HARD, how, journal_of(recorder))
+    result = await search_problem(session, actor, critic, how)
+    return result, session, list(recorder.events), calls_of(actor.engine) + calls_of(critic.engine)
+
+
+async def second_life(how: SearchSettings, events: list[Event]) -> tuple[ProblemResult, object, int]:
+    actor, critic = world(latencies=LATENCIES)
+    session = resume_session(HARD, how, events, journal_of(MemoryRecorder(), next_seq=len(events)))
+    if isinstance(session, ProblemResult):
+        return session, None, 0
+    result = await search_problem(session, actor, critic, how)
+    return result, session.policy.dump(), calls_of(actor.engine) + calls_of(critic.engine)
+
+
+def calls_of(engine: object) -> int:
+    assert isinstance(engine, ScriptedEngine)
+    return len(engine.calls)
+
+
+def gist(result: ProblemResult) -> object:
+    return result.answer, result.best, result.stopped_by, encode(result.spend), encode(result.failures)
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@pytest.mark.parametrize(("width", "tokens"), [(1, 330), (3, 330), (3, None)])
+async def test_cut_at_every_event(strategy: str, width: int, tokens: int | None) -> None:
+    how = settings(strategy, width, tokens)
+    whole, session, events, calls = await first_life(how)
+    for cut in range(1, len(events) + 1):
+        result, tree, more = await second_life(how, events[:cut])
+        assert gist(result) == gist(whole), f"cut after event {cut}: {events[cut - 1].kind}"
+        assert tree is None or tree == session.policy.dump()
+        paid = sum(event.kind is Kind.CALLED for event in events[:cut])
+        assert paid + more == calls, f"cut after event {cut}: a finished call was made again"
