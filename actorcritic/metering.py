@@ -88,7 +88,7 @@ class CallMeter:
         self.seed = seed
         self.calls: list[Call] = []
         self._prices = prices or {}
-        self._past = [call for call in past if call.generation is not None]
+        self._past = list(past)
         self._on_call = on_call
         self._clock = clock
 
@@ -152,7 +152,7 @@ class CallMeter:
         """Return what this very call brought before the run broke off, and charge it; None if it was not made."""
         for call in self._past:
             same = call.role == role and call.model == model and call.request.seed == request.seed
-            if same and call.request.prompt == request.prompt:
+            if same and call.request.prompt == request.prompt and call.generation is not None:
                 self._take(call)
                 return call.generation
         return None
@@ -161,7 +161,8 @@ class CallMeter:
         """Move a past call among this trial's calls."""
         self._past.remove(call)
         self.lease.charge(call.charge)
-        self.calls.append(call)
+        if call.generation is not None:
+            self.calls.append(call)
 
     async def _attempt(self, engine: Engine, request: GenerateRequest) -> Generation:
         """Call the engine, trying again where it says that this may help."""
