@@ -35,6 +35,8 @@ class CritiqueReading:
     """Per step, the character offset of the verdict's word; None where there is none, or not one alone."""
     final_word: int | None
     """The same of the final verdict."""
+    final: Verdict | None
+    """What the final verdict itself says, before it is weighed against the steps; None where there is not one alone."""
 
 
 def parse_critique(text: str, steps: Sequence[str], *, complete: bool = True) -> Critique:
@@ -60,6 +62,7 @@ def read_critique(text: str, steps: Sequence[str], *, complete: bool = True) -> 
         critique=critique,
         step_words=tuple(_word(placed.get(index, [])) for index in range(len(steps))),
         final_word=_word(found.finals),
+        final=found.finals[0].verdict if len(found.finals) == 1 else None,
     )
 
 

@@ -69,12 +69,12 @@ def detect_style(text: str) -> Literal["lines", "numbered", "paragraphs"]:
     """Say how a text is divided: numbered before paragraphs before lines.
 
     Numbered: two numbered lines at least, each number one more than the one before, equally indented; where a line
-    begins with "Step" and a number, only such lines count. Paragraphs: a blank line stands between two texts. Fences
-    and, where there is other text, thinking blocks do not count.
+    begins with "Step" and a number, only such lines count, and one is enough at the beginning. Paragraphs: a blank
+    line stands between two texts. Fences and, where there is other text, thinking blocks do not count.
     """
     plain = "".join(body for body, inside in _thinking_spans(text, False) if not inside)
     lines = list(_lines(plain if plain.strip() else text))
-    if len(_numbered_starts(lines)) >= 2:
+    if len(_numbered_starts(lines)) >= 2 or _begins_with_step(lines):
         return "numbered"
     return "paragraphs" if len(_paragraph_starts(lines)) >= 2 else "lines"
 
@@ -173,6 +173,12 @@ def _numbered_starts(lines: Sequence[_Line]) -> list[int]:
         line.start for line in lines if line.start > first and line.start in paragraphs and _ANSWER.match(line.text)
     }
     return sorted(numbers.keys() | answers)
+
+
+def _begins_with_step(lines: Sequence[_Line]) -> bool:
+    first = next((line for line in lines if not line.blank), None)
+    mark = _numbered(first) if first is not None else None
+    return mark is not None and mark["word"] is not None
 
 
 def _numbered(line: _Line) -> re.Match[str] | None:

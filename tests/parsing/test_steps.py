@@ -68,7 +68,8 @@ def test_auto_is_the_detected_style(text: str) -> None:
         ("1. a\n2. b\n\nThe answer is 3.", "numbered", ["1. a", "2. b", "The answer is 3."]),
         ("a\nb\n\nc\n \nd", "paragraphs", ["a\nb", "c", "d"]),
         ("3.5 is a\n4.5 is b", "lines", ["3.5 is a", "4.5 is b"]),
-        ("Step 4: only this one\nmore", "lines", ["Step 4: only this one", "more"]),
+        ("Step 4: only this one\nmore", "numbered", ["Step 4: only this one\nmore"]),
+        ("4. only this one\nmore", "lines", ["4. only this one", "more"]),
         ("1. a\n7. b", "lines", ["1. a", "7. b"]),
     ],
 )
