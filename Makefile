@@ -48,23 +48,24 @@ bench-pair: $(STAMPS)/install ## held-out figures of the embedded pair
 clean: ## remove what was built; run folders stay
 	rm -rf .venv build dist *.egg-info .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(BIN)/python:
+$(STAMPS)/venv:
 	@test -n "$(PYTHON)" || { echo "no Python found: install Python 3.11 or set PYTHON=..." >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "$(PYTHON) is too old: Python 3.11 or newer is needed; set PYTHON=..." >&2; exit 2; }
 	$(PYTHON) -m venv .venv
+	@mkdir -p $(STAMPS) && touch $@
 
 # Each stamp stands for an environment that holds at least what its target needs. An install goes again when the
 # metadata or the pins change.
-$(STAMPS)/demo: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+$(STAMPS)/demo: pyproject.toml $(CONSTRAINTS) | $(STAMPS)/venv
 	@echo "installing what the demo needs (the largest part is PyTorch) ..."
 	$(PIP_INSTALL) --editable ".[local]"
 	@mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/install: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+$(STAMPS)/install: pyproject.toml $(CONSTRAINTS) | $(STAMPS)/venv
 	@echo "installing everything that the CPU can run ..."
 	$(PIP_INSTALL) --editable ".[dev,smollm2]"
-	@mkdir -p $(STAMPS) && touch $@ $(STAMPS)/demo
+	@touch $@ $(STAMPS)/demo
 
 $(STAMPS)/full: $(STAMPS)/install
 	@echo "installing the heavy stacks ..."
