@@ -1,1 +1,41 @@
-"""Critique-in-the-loop agents and test-time scaling."""
+"""Critique-in-the-loop agents and test-time scaling.
+
+An actor writes solutions step by step, a critic says which step is wrong and why, the actor revises from there, a
+search decides where the next tokens go. Graphs live in `actorcritic.graphs`; importing this package loads no model
+library.
+"""
+
+from actorcritic.actor import ModelActor
+from actorcritic.budget import Budget
+from actorcritic.critic import CalculationCritic, FunctionCritic, ModelCritic
+from actorcritic.errors import ActorCriticError, BudgetExhausted, EngineError, InputError
+from actorcritic.loading import LoadOptions, Roles, load_roles
+from actorcritic.metering import free_meter
+from actorcritic.search.strategies import parse_strategy
+from actorcritic.types import Critique, Message, Problem, Sampling, Solution, Step, StepCritique, Usage, Verdict
+
+__all__ = [
+    "ActorCriticError",
+    "Budget",
+    "BudgetExhausted",
+    "CalculationCritic",
+    "Critique",
+    "EngineError",
+    "FunctionCritic",
+    "InputError",
+    "LoadOptions",
+    "Message",
+    "ModelActor",
+    "ModelCritic",
+    "Problem",
+    "Roles",
+    "Sampling",
+    "Solution",
+    "Step",
+    "StepCritique",
+    "Usage",
+    "Verdict",
+    "free_meter",
+    "load_roles",
+    "parse_strategy",
+]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
+from typer.exceptions import Abort, TyperException
 
 from actorcritic.cli import models, solve
 from actorcritic.errors import ActorCriticError
@@ -35,19 +35,17 @@ def run(arguments: list[str]) -> int:
     """Run the command line with these arguments; returns the exit code."""
     try:
         code = typer.main.get_command(app).main(args=arguments, prog_name="actorcritic", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        sys.stderr.write(f"{error.format_message()}\n")
-        return 2
-    except click.ClickException as error:
+    except TyperException as error:
         return complain(error.format_message())
     except ActorCriticError as error:
         return complain(str(error))
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, Abort):
         return 130
     return code if isinstance(code, int) else 0
 
 
 def complain(message: str) -> int:
     """Say in one line what is wrong; returns the exit code."""
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    if message:
+        sys.stderr.write(f"error: {' '.join(message.split())}\n")
     return 2

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -14,18 +14,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from actorcritic.budget import Budget
 from actorcritic.cli.display import Judged, Transcript, print_summary
 from actorcritic.cli.progress import Progress
+from actorcritic.cli.runs import Run, RunConfig
 from actorcritic.errors import InputError
+from actorcritic.graphs.journals import TeeJournal
 from actorcritic.graphs.results import record_of
 from actorcritic.graphs.session import ProblemResult, Session
 from actorcritic.graphs.settings import SearchSettings, check_roles
+from actorcritic.graphs.tree_search import solve_all
 from actorcritic.graphs.trial import Attempt
-from actorcritic.graphs.tree_search import new_session, solve_all
-from actorcritic.loading import LoadOptions, Roles, load_roles
+from actorcritic.loading import Roles
 from actorcritic.records import problem_of, read_problems
-from actorcritic.search.strategies import parse_strategy
 from actorcritic.tasks.checkers import checker_of, verify
 from actorcritic.types import Problem, Reference
 
@@ -38,13 +38,15 @@ class Item:
 
     problem: Problem
     reference: Reference
-    transcript: Transcript
+    transcript: Transcript = field(default_factory=Transcript)
 
 
 def solve(  # noqa: PLR0913 - one parameter per option of the command
     problem: Annotated[str | None, typer.Argument(help="One problem as text; or give --problems.")] = None,
     problems: Annotated[Path | None, typer.Option(help="JSON lines: id, problem, answer, checker, meta.")] = None,
-    strategy: Annotated[str, typer.Option(help="NAME or NAME:option=value,...; an unknown one prints the list.")] = "revise",
+    strategy: Annotated[
+        str, typer.Option(help="NAME or NAME:option=value,...; an unknown one prints the list.")
+    ] = "revise",
     actor: Annotated[str, typer.Option(help="embedded or hf:PATH_OR_ID.")] = "embedded",
     critic: Annotated[
         str | None, typer.Option(help="As --actor; or oracle, calculate, none.", show_default="the actor's")
@@ -63,27 +65,45 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
     limit: Annotated[int | None, typer.Option(help="Only the first so many problems.", show_default="all")] = None,
     out: Annotated[Path | None, typer.Option(help="New run folder for the log of every event.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Run folder of a run that broke off; pays for nothing twice.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per problem on stdout, nothing else.")] = False,
+    resume: Annotated[
+        Path | None, typer.Option(help="Run folder to go on with, under its own options; pays for nothing twice.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per problem on stdout, nothing else.")
+    ] = False,
 ) -> int:
     """Answer problems: propose, critique every step, revise from the first wrong one, return the best."""
-    settings = SearchSettings(
-        strategy=parse_strategy(strategy),
-        budget=Budget(tokens=budget_tokens, calls=budget_calls, seconds=budget_seconds),
-        width=width,
-        seed=seed,
-    )
-    items = collect(problem, problems, limit)
-    roles = load_roles(
-        actor,
-        critic,
-        LoadOptions(device=device, dtype=dtype, temperature=temperature, max_tokens=max_tokens),
-    )
+    if resume is not None:
+        if problem is not None or problems is not None or out is not None:
+            raise InputError("--resume takes problems and options from the run folder: give nothing else but --json")
+        config, items = take_up(resume)
+    else:
+        config = RunConfig(
+            strategy=strategy,
+            actor=actor,
+            critic=critic,
+            budget_tokens=budget_tokens,
+            budget_calls=budget_calls,
+            budget_seconds=budget_seconds,
+            width=width,
+            concurrency=concurrency,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            device=device,
+            dtype=dtype,
+            seed=seed,
+        )
+        items = collect(problem, problems, limit)
+    settings = config.settings()
+    config.check(settings, [item.problem for item in items])
+    roles = config.load()
     trial_tokens = roles.trial_tokens([item.problem for item in items])
     settings = replace(settings, exact=roles.exact, trial_tokens=trial_tokens)
     check_roles(settings.strategy, roles.critic)
     check_budget(roles, settings, items)
-    return asyncio.run(run(items, roles, settings, concurrency=concurrency, as_json=as_json))
+    pairs = [(item.problem, item.reference) for item in items]
+    with Run.open(config, pairs, create=out, resume=resume) as run:
+        return asyncio.run(work(items, roles, settings, run, concurrency=config.concurrency, as_json=as_json))
 
 
 def collect(problem: str | None, problems: Path | None, limit: int | None) -> Sequence[Item]:
@@ -100,16 +120,17 @@ def collect(problem: str | None, problems: Path | None, limit: int | None) -> Se
         pairs = [(problem_of(problem), Reference())]
     else:
         assert problems is not None
-        pairs = [record.split() for record in islice(read_problems(problems), limit)]
+        # The whole file is read, so that a bad line is refused wherever it stands.
+        pairs = [record.split() for record in islice(list(read_problems(problems)), limit)]
     if not pairs:
         raise InputError(f"there is no problem in {problems}")
-    return [Item(problem=named, reference=gold, transcript=Transcript()) for named, gold in map(_with_checker, pairs)]
+    return [Item(problem=replace(named, checker=checker_of(named)), reference=gold) for named, gold in pairs]
 
 
-def _with_checker(pair: tuple[Problem, Reference]) -> tuple[Problem, Reference]:
-    """Return the pair with the problem's checker named."""
-    problem, reference = pair
-    return replace(problem, checker=checker_of(problem)), reference
+def take_up(folder: Path) -> tuple[RunConfig, Sequence[Item]]:
+    """Return the options and problems of an earlier run."""
+    config, pairs = Run.read(folder)
+    return config, [Item(problem=problem, reference=reference) for problem, reference in pairs]
 
 
 def check_budget(roles: Roles, settings: SearchSettings, items: Sequence[Item]) -> None:
@@ -130,23 +151,44 @@ def check_budget(roles: Roles, settings: SearchSettings, items: Sequence[Item]) 
             )
 
 
-async def run(items: Sequence[Item], roles: Roles, settings: SearchSettings, *, concurrency: int, as_json: bool) -> int:
+async def work(
+    items: Sequence[Item], roles: Roles, settings: SearchSettings, run: Run, *, concurrency: int, as_json: bool
+) -> int:
     """Solve all problems, print each as it is due, and return the exit code."""
     by_id = {item.problem.id: item for item in items}
-    printer = Printer(items, settings, roles, as_json=as_json)
-    sessions = (new_session(item.problem, settings, item.transcript) for item in items)
+    printer = Printer(items, settings, roles, run.folder, as_json=as_json)
+    finished: list[ProblemResult] = []
+
+    def sessions() -> Iterator[Session]:
+        for item in items:
+            opened = run.session(item.problem, settings)
+            if isinstance(opened, ProblemResult):
+                finished.append(opened)
+                continue
+            opened.journal = TeeJournal((opened.journal, item.transcript))
+            yield opened
+
     started = time.monotonic()
     try:
         with Progress(len(items), quiet=len(items) == 1) as progress:
-            async for result in solve_all(sessions, roles.actor, roles.critic, settings, concurrency=concurrency):
+
+            async def take(result: ProblemResult) -> None:
+                run.done(result.problem.id)
                 judged = await judge(by_id[result.problem.id], result)
                 progress.advance(result.spend.total.logical_tokens, judged.after)
                 printer.add(judged)
+
+            async for result in solve_all(sessions(), roles.actor, roles.critic, settings, concurrency=concurrency):
+                await take(result)
+            for result in finished:
+                await take(result)
+    except asyncio.CancelledError:
+        run.interrupted()
+        raise
     finally:
         await roles.aclose()
         printer.close(time.monotonic() - started)
-    failed = any(judged.result.stopped_by == "failed" for judged in printer.results)
-    return 1 if failed else 0
+    return 1 if any(judged.result.stopped_by == "failed" for judged in printer.results) else 0
 
 
 async def judge(item: Item, result: ProblemResult) -> Judged:
@@ -161,11 +203,13 @@ async def judge(item: Item, result: ProblemResult) -> Judged:
 class Printer:
     """Prints results in the order of the problems, each as soon as those before it are printed."""
 
-    def __init__(self, items: Sequence[Item], settings: SearchSettings, roles: Roles, *, as_json: bool) -> None:
+    def __init__(
+        self, items: Sequence[Item], settings: SearchSettings, roles: Roles, run: Path | None, *, as_json: bool
+    ) -> None:
         self._waiting: dict[str, Judged] = {}
         self._items = list(items)
         self._next = 0
-        self._facts = settings.facts(roles.critic)
+        self._facts = settings.facts(roles.critic, None if run is None else str(run))
         self._json = as_json
         self._console = Console(highlight=False)
         self.results: list[Judged] = []
