@@ -156,7 +156,7 @@ def test_a_full_disk_does_not_tear_the_log(tmp_path: Path, monkeypatch: pytest.M
                 raise OSError(errno.ENOSPC, "No space left on device")
             return write(file, data[:-20])
 
-        monkeypatch.setattr(module.os, "write", full)
+        monkeypatch.setattr(os, "write", full)
         with pytest.raises(RecordError, match="No space left"):
             recorder.record(event(1))
         monkeypatch.undo()
@@ -167,7 +167,7 @@ def test_a_full_disk_does_not_tear_the_log(tmp_path: Path, monkeypatch: pytest.M
 def test_short_writes_are_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with FileRecorder(new_run(tmp_path)) as recorder:
         write = os.write
-        monkeypatch.setattr(module.os, "write", lambda file, data: write(file, data[:7]))
+        monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:7]))
         recorder.record(event(0))
         monkeypatch.undo()
     assert [e.seq for e in read_events(tmp_path)] == [0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from actorcritic.trajectory.events import Event, Kind, read_call
 from actorcritic.trajectory.reader import read_run
 from actorcritic.trajectory.recorder import FileRecorder, MemoryRecorder, create_run
 from actorcritic.trajectory.replay import replay
-from actorcritic.types import Failure, JsonValue, Problem, Trial
+from actorcritic.types import Failure, JsonValue, Problem
 from tests.trajectory.simulation import Key, Parrot, Process, Setup, charged, key_of
 
 SETUPS = {
@@ -140,13 +141,9 @@ def read_where(payload: object) -> object:
     return payload["failure"]["where"]
 
 
-def logged() -> tuple[Setup, list[Event]]:
-    setup = Setup(strategy="revise", width=2, trials=6)
-    return setup, unbroken(setup, 0.0)[1]
-
-
 def test_late_news_of_a_settled_trial_is_no_obstacle() -> None:
-    setup, log = logged()
+    setup = Setup(strategy="revise", width=2, trials=6)
+    log = unbroken(setup, 0.0)[1]
     late = Event(kind=Kind.SCORED, run="r", problem="p", seq=len(log), trial=0, time="later", payload={"score": 1.0})
     assert replay([*log, late], setup.policy(), Ledger()).next_seq == len(log) + 1
 
@@ -160,13 +157,11 @@ def test_late_news_of_a_settled_trial_is_no_obstacle() -> None:
         (lambda log: [*log[:2], replace(log[2], payload={})], "a call without its charge|asks for"),
     ],
 )
-def test_a_log_that_does_not_fit_is_refused(spoil: object, says: str) -> None:
-    _, log = logged()
-    assert callable(spoil)
-    one = Setup(strategy="revise", width=1, trials=6)
-    log = unbroken(one, 0.0)[1]
+def test_a_log_that_does_not_fit_is_refused(spoil: Callable[[list[Event]], list[Event]], says: str) -> None:
+    setup = Setup(strategy="revise", width=1, trials=6)
+    log = unbroken(setup, 0.0)[1]
     with pytest.raises(RecordError, match=says):
-        replay(spoil(log), one.policy(), Ledger())
+        replay(spoil(log), setup.policy(), Ledger())
 
 
 def other_trial(event: Event) -> Event:
@@ -212,4 +207,3 @@ def test_a_failure_outlives_the_process() -> None:
     assert engine.calls == [], "it failed before, so it failed"
     assert again.ledger.spend == process.ledger.spend
     assert isinstance(again.policy.tree[0].failure, Failure)
-    assert isinstance(again.window, list) and all(isinstance(trial, Trial) for trial in again.window)
