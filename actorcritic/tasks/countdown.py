@@ -167,7 +167,7 @@ def label(problem: Countdown, steps: Sequence[str]) -> tuple[StepLabel, ...]:
     labels: list[StepLabel] = []
     for text in steps:
         equation = parse_step(text)
-        if equation is None or len(state) < 2:
+        if equation is None or len(labels) == len(problem.numbers) - 1:
             break
         code = _judge(state, equation, problem.target)
         labels.append(StepLabel(code) if code != "ok" else OK)

@@ -42,6 +42,9 @@ class Mixture:
     seed: int
     shares: tuple[float, float, float]
     """Share of samples per family, in the order of `FAMILIES`."""
+    late_shares: tuple[float, float, float] | None = None
+    """Shares from chunk `late_from` on: families that are learnt early step back."""
+    late_from: int = 0
     rows: int = 96
     """Rows per optimiser step."""
     steps: int = 20
@@ -96,13 +99,16 @@ def pack(samples: Iterator[Sample], steps: int, rows: int) -> Chunk:
         for end, label in zip(sample.ends, sample.labels, strict=True):
             labels[row, at + end] = label
         at, segment = at + size, segment + 1
-    return Chunk(*(part.reshape(steps, rows, LENGTH) for part in (ids, segments, weights, labels)))
+    packed = (steps, rows, LENGTH)
+    return Chunk(ids.reshape(packed), segments.reshape(packed), weights.reshape(packed), labels.reshape(packed))
 
 
 def _draws(mixture: Mixture, rng: random.Random, index: int) -> Iterator[Sample]:
     streams = [problems(family, "train", hash_seed(mixture.seed, index)) for family in FAMILIES]
+    late = mixture.late_shares is not None and index >= mixture.late_from
+    shares = (mixture.late_shares if late else None) or mixture.shares
     while True:
-        family = rng.choices(range(len(FAMILIES)), mixture.shares)[0]
+        family = rng.choices(range(len(FAMILIES)), shares)[0]
         stream = streams[family]
         sample: Sample | None
         if mixture.role == "actor" or rng.random() < mixture.solver:
@@ -121,9 +127,9 @@ def hash_seed(seed: int, index: int) -> int:
 
 def _attempt(mixture: Mixture, rng: random.Random, family: int, stream: Iterator[Puzzle]) -> Attempt | None:
     if mixture.pool and rng.random() < mixture.on_policy:
-        text, steps = rng.choice(_pool(mixture.pool)[family])
-        puzzle = parse_problem(text)
-        return (puzzle, tuple(steps)) if puzzle else None
+        text, written = rng.choice(_pool(mixture.pool)[family])
+        found = parse_problem(text)
+        return (found, tuple(written)) if found else None
     puzzle = next(stream)
     steps = corrupted(puzzle, rng)
     return (puzzle, steps) if steps else None

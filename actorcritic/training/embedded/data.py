@@ -41,6 +41,7 @@ __all__ = [
     "problems",
     "solved",
     "trainable",
+    "vote_key",
 ]
 
 FAMILIES = ("countdown-3", "countdown-4", "sudoku")
@@ -89,6 +90,13 @@ def attempt_labels(puzzle: Puzzle, steps: Sequence[str]) -> tuple[str, ...]:
 def solved(puzzle: Puzzle, steps: Sequence[str]) -> bool:
     """Return True if the steps solve the problem."""
     return len(steps) == step_count(puzzle) and all(code == "ok" for code in attempt_labels(puzzle, steps))
+
+
+def vote_key(puzzle: Puzzle, steps: Sequence[str]) -> str | None:
+    """Return the canonical form of a whole attempt."""
+    if isinstance(puzzle, Countdown):
+        return countdown.vote_key(puzzle, steps)
+    return sudoku.vote_key(puzzle, steps)
 
 
 def trainable(puzzle: Puzzle, steps: Sequence[str]) -> bool:

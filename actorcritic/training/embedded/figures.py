@@ -125,9 +125,7 @@ def critic_figures(actor: Llama, critic: Llama, split: Split, count: int, *, tem
         scores = [c.score if c.score is not None else 0.0 for c in critiques]
         for at, name in enumerate(("ProcessBench F1", "acc_err", "acc_cor")):
             figures.append(_resampled(family, name, count, _bench_part(found, true, at)))
-        figures.append(
-            _resampled(family, "AUROC", count, lambda i, s=scores, r=right: auroc([s[j] for j in i], [r[j] for j in i]))
-        )
+        figures.append(_resampled(family, "AUROC", count, _auroc_part(scores, right)))
     return figures
 
 
@@ -137,6 +135,10 @@ def _resampled(family: str, name: str, count: int, measure: Callable[[Sequence[i
 
 def _bench_part(found: Sequence[int | None], true: Sequence[int | None], part: int) -> Callable[[Sequence[int]], float]:
     return lambda i: process_bench([found[j] for j in i], [true[j] for j in i])[part]
+
+
+def _auroc_part(scores: Sequence[float], right: Sequence[bool]) -> Callable[[Sequence[int]], float]:
+    return lambda i: auroc([scores[j] for j in i], [right[j] for j in i])
 
 
 def _first_wrong(puzzle: Puzzle, solution: Solution) -> int | None:

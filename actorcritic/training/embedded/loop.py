@@ -10,10 +10,11 @@ import math
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.pool import Pool
 from pathlib import Path
 
 import torch
@@ -80,7 +81,7 @@ def train(
                 progress = (done * mixture.steps + at) / (schedule.chunks * mixture.steps)
                 for group in optimizer.param_groups:
                     group["lr"] = schedule.rate * _rate(progress)
-                total += step(optimizer, [torch.from_numpy(p[at]).to(device) for p in _parts(chunk)])
+                total += step(optimizer, [part[at].to(device) for part in _tensors(chunk)])
             done += 1
             losses.append(total / mixture.steps)
             now = time.monotonic()
@@ -104,8 +105,8 @@ def _report(mixture: Mixture, schedule: Schedule, losses: list[float], seconds: 
     sys.stderr.flush()
 
 
-def _parts(chunk: Chunk) -> tuple[object, ...]:
-    return chunk.ids, chunk.segments, chunk.weights, chunk.labels
+def _tensors(chunk: Chunk) -> list[Tensor]:
+    return [torch.from_numpy(part) for part in (chunk.ids, chunk.segments, chunk.weights, chunk.labels)]
 
 
 def _rate(progress: float) -> float:
@@ -147,7 +148,7 @@ def _stepper(
     def step(optimizer: torch.optim.Optimizer, parts: list[Tensor]) -> float:
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
             loss = function(*parts)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -157,7 +158,7 @@ def _stepper(
 
 
 @contextmanager
-def _chunks(mixture: Mixture, indices: range, workers: int) -> Iterator[Iterator[Chunk]]:
+def _chunks(mixture: Mixture, indices: range, workers: int) -> Generator[Iterator[Chunk]]:
     make = partial(make_chunk, mixture)
     if workers < 1:
         yield map(make, indices)
@@ -166,9 +167,7 @@ def _chunks(mixture: Mixture, indices: range, workers: int) -> Iterator[Iterator
         yield _ahead(pool, make, indices, 2 * workers + 2)
 
 
-def _ahead(
-    pool: multiprocessing.pool.Pool, make: Callable[[int], Chunk], indices: range, depth: int
-) -> Iterator[Chunk]:
+def _ahead(pool: Pool, make: Callable[[int], Chunk], indices: range, depth: int) -> Iterator[Chunk]:
     """Yield chunks in order with at most `depth` of them prepared ahead, so that memory stays bounded."""
     waiting = [pool.apply_async(make, (i,)) for i in indices[:depth]]
     for i in indices:

@@ -12,11 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Cache", "Llama", "Shape", "llama_config", "llama_state", "native_state"]
+__all__ = ["POSITIONS", "Cache", "Llama", "Shape", "llama_config", "llama_state", "native_state"]
 
 HEAD = 32
 EPS = 1e-6
 THETA = 10000.0
+POSITIONS = 256
+"""Longest sequence; the longest text of the pair has about 50 tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ class Block(nn.Module):
         weights = (q @ k.transpose(-1, -2) * HEAD**-0.5 + bias).softmax(-1)
         x = x + self.out((weights.to(v.dtype) @ v).transpose(1, 2).reshape(batch, length, width))
         gate, up = self.gate_up(F.rms_norm(x, (width,), self.norm2, EPS)).chunk(2, -1)
-        return x + self.down(F.silu(gate) * up)
+        gated: Tensor = self.down(F.silu(gate) * up)
+        return x + gated
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -83,34 +86,38 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 class Llama(nn.Module):
     """The decoder; its output layer is its embedding."""
 
+    cosines: Tensor
+    sines: Tensor
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
         self.embedding = nn.Embedding(shape.vocabulary, shape.width)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.Parameter(torch.ones(shape.width))
+        # A table, not a formula: the compiler would compute the formula again inside every fused kernel.
+        frequencies = THETA ** (-torch.arange(HEAD // 2) * 2.0 / HEAD)
+        angles = torch.arange(POSITIONS)[:, None] * frequencies
+        self.register_buffer("cosines", angles.cos(), persistent=False)
+        self.register_buffer("sines", angles.sin(), persistent=False)
         self.label_head = nn.Linear(shape.width, shape.labels) if shape.labels else None
         for name, weight in self.named_parameters():
             if weight.dim() == 2:
                 deep = name.endswith(("out.weight", "down.weight"))
                 nn.init.normal_(weight, std=0.02 / (2 * shape.layers) ** 0.5 if deep else 0.03)
 
-    def hidden(self, ids: Tensor, bias: Tensor, cache: Cache | None = None, positions: Tensor | None = None) -> Tensor:
+    def hidden(self, ids: Tensor, bias: Tensor, cache: Cache | None = None, first: int = 0) -> Tensor:
         """Return the last hidden states.
 
         Args:
             ids: `(batch, length)` token ids.
             bias: added to the attention scores, `(batch or 1, 1, length, cached + length)`, minus infinity = unseen.
             cache: read and extended if given.
-            positions: `(length,)` or `(batch, length)`; default 0, 1, 2 ...
+            first: position of the first of these tokens.
         """
-        if positions is None:
-            positions = torch.arange(ids.shape[1], device=ids.device)
-        frequencies = THETA ** (-torch.arange(HEAD // 2, device=ids.device) * 2.0 / HEAD)
-        angles = positions[..., None] * frequencies
-        if angles.dim() == 3:
-            angles = angles[:, None]
-        cos, sin = angles.cos(), angles.sin()
+        length = ids.shape[1]
+        cos = self.cosines[first : first + length]
+        sin = self.sines[first : first + length]
         x = self.embedding(ids)
         for layer, block in enumerate(self.blocks):
             x = block(x, cos, sin, bias, cache, layer)
@@ -122,7 +129,7 @@ class Llama(nn.Module):
         return F.linear(x, self.embedding.weight), self.label_head(x) if self.label_head is not None else None
 
 
-def llama_config(shape: Shape, max_positions: int) -> dict[str, object]:
+def llama_config(shape: Shape) -> dict[str, object]:
     """Return the transformers configuration that loads the exported weights."""
     return {
         "architectures": ["LlamaForCausalLM"],
@@ -136,7 +143,7 @@ def llama_config(shape: Shape, max_positions: int) -> dict[str, object]:
         "hidden_size": shape.width,
         "initializer_range": 0.02,
         "intermediate_size": shape.inner,
-        "max_position_embeddings": max_positions,
+        "max_position_embeddings": POSITIONS,
         "mlp_bias": False,
         "num_attention_heads": shape.width // HEAD,
         "num_hidden_layers": shape.layers,
@@ -145,7 +152,6 @@ def llama_config(shape: Shape, max_positions: int) -> dict[str, object]:
         "rope_theta": THETA,
         "rope_parameters": {"rope_type": "default", "rope_theta": THETA},
         "tie_word_embeddings": True,
-        "torch_dtype": "float32",
         "use_cache": True,
         "vocab_size": shape.vocabulary,
     }

@@ -77,8 +77,7 @@ def _run(model: Llama, ids: Tensor, limit: int, temperature: float, rng: torch.G
     new, logprobs, watched = [], [], []
     step = ids
     for at in range(limit):
-        positions = torch.arange(step.shape[1], device=ids.device) + (length + at - 1 if at else 0)
-        hidden = model.hidden(step, bias, cache, positions)[:, -1]
+        hidden = model.hidden(step, bias, cache, length + at - 1 if at else 0)[:, -1]
         log_p = (hidden @ model.embedding.weight.T).float().log_softmax(-1)
         if temperature == 0:
             token = log_p.argmax(-1)
