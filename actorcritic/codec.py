@@ -73,8 +73,17 @@ def _encode_items(items: Sequence[object]) -> JsonValue:
     """Encode a list; tokens go by columns, since one object per token would be most of a log."""
     if items and isinstance(items[0], TokenLogprob):
         return _encode_tokens(cast("Sequence[TokenLogprob]", items))
-    if all(type(item) is int for item in items):
+    kinds = set(map(type, items))
+    if kinds <= {int}:
         return cast("list[JsonValue]", list(items))
+    if kinds == {float}:
+        return _encode_floats(cast("Sequence[float]", items))
+    return [encode(item) for item in items]
+
+
+def _encode_floats(items: Sequence[float]) -> list[JsonValue]:
+    if all(map(math.isfinite, items)):
+        return list(items)
     return [encode(item) for item in items]
 
 
@@ -82,7 +91,7 @@ def _encode_tokens(tokens: Sequence[TokenLogprob]) -> JsonValue:
     columns: dict[str, JsonValue] = {
         "token_ids": [token.token_id for token in tokens],
         "texts": [token.text for token in tokens],
-        "logprobs": [encode(token.logprob) for token in tokens],
+        "logprobs": _encode_floats([token.logprob for token in tokens]),
     }
     if any(token.top for token in tokens):
         columns["tops"] = [encode(token.top) for token in tokens]
