@@ -1,0 +1,78 @@
+"""The prefix cache gives back what was put in, shares what is common and keeps to its limit."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from actorcritic.engines.transformers.kv import KvBuffer
+from actorcritic.engines.transformers.prefix_cache import PrefixCache
+
+IDS = st.lists(st.integers(0, 2), max_size=10).map(tuple)
+TOKEN_BYTES = 2 * 8
+
+
+def block_of(ids: tuple[int, ...], start: int = 0) -> Tensor:
+    """A block whose numbers say which prefix each token stands for: [1, 2, n, 1, 1], float64."""
+    numbers = [float(hash(ids[: i + 1]) % 100_003) for i in range(start, len(ids))]
+    return torch.tensor(numbers, dtype=torch.float64)[None, None, :, None, None].expand(1, 2, -1, 1, 1).clone()
+
+
+def common(first: tuple[int, ...], second: tuple[int, ...]) -> int:
+    return next(
+        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
+    )
+
+
+@given(kept=st.lists(IDS, max_size=12), asked=IDS)
+def test_it_finds_the_longest_known_prefix(kept: list[tuple[int, ...]], asked: tuple[int, ...]) -> None:
+    cache = PrefixCache(2**20)
+    for ids in kept:
+        cache.insert(ids, lambda start, stop, ids=ids: block_of(ids[:stop], start))
+    blocks = cache.match(asked)
+    found = torch.cat(blocks, dim=2) if blocks else block_of(())
+    assert found.shape[2] == max((common(ids, asked) for ids in kept), default=0)
+    assert torch.equal(found, block_of(asked[: found.shape[2]]))
+
+
+@given(kept=st.lists(IDS, max_size=30), limit=st.integers(0, 40))
+def test_it_keeps_to_its_limit_and_counts_each_prefix_once(kept: list[tuple[int, ...]], limit: int) -> None:
+    cache, unlimited = PrefixCache(limit * TOKEN_BYTES), PrefixCache(2**30)
+    for ids in kept:
+        for one in (cache, unlimited):
+            one.insert(ids, lambda start, stop, ids=ids: block_of(ids[:stop], start))
+        assert cache.size_bytes <= cache.limit_bytes
+    prefixes = {ids[:n] for ids in kept for n in range(1, len(ids) + 1)}
+    assert unlimited.size_bytes == len(prefixes) * TOKEN_BYTES
+    for ids in kept:
+        found = cache.match(ids)
+        assert all(torch.equal(torch.cat(found, 2), block_of(ids[: sum(b.shape[2] for b in found)])) for _ in found[:1])
+
+
+def test_it_forgets_what_was_used_longest_ago() -> None:
+    cache = PrefixCache(10 * TOKEN_BYTES)
+    for first in (1, 2):
+        cache.insert((first,) * 5, lambda start, stop, first=first: block_of((first,) * stop, start))
+    cache.match((1, 1))
+    cache.insert((3,) * 3, lambda start, stop: block_of((3,) * stop, start))
+    assert cache.match((1, 1)) and cache.match((3,)) and not cache.match((2,))
+    cache.clear()
+    assert not cache.match((1, 1)) and cache.size_bytes == 0
+
+
+def test_the_buffer_grows_and_moves_without_loss() -> None:
+    buffer = KvBuffer(layers=2, kv_heads=1, head_size=4, dtype=torch.float32, device=torch.device("cpu"))
+    buffer.reserve(3, 10)
+    keys, values = torch.randn(2, 1, 4), torch.randn(2, 1, 4)
+    buffer.write(1, torch.tensor([2 * buffer.columns, 2 * buffer.columns + 1]), keys, values)
+    buffer.reserve(9, 200)
+    assert buffer.data.shape[2] >= 9 and buffer.columns >= 200
+    buffer.move(2, 7, 2)
+    block = buffer.save(7, 0, 2)
+    assert torch.equal(block[1, 0], keys) and torch.equal(block[1, 1], values)
+    buffer.load(0, 5, block)
+    assert torch.equal(buffer.save(0, 5, 7), block)
+    assert not buffer.save(0, 0, 5).any()
+    assert buffer.token_bytes == block[:, :, 0].nbytes
