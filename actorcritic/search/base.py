@@ -41,6 +41,9 @@ class TreePolicy(ABC):
     """What the constructor takes beside the seed."""
     COUNT: ClassVar[str | None] = None
     """The option that limits the number of trials; without it the policy goes on until it is stopped."""
+    ANYTIME: ClassVar[bool] = True
+    """Whether the plan is the same under any budget, so that one run tells what every smaller budget would bring.
+    False for a policy that plans with the budget: a comparison then runs it once per budget."""
 
     def __init__(self, *, seed: int = 0, **options: OptionValue) -> None:
         self.seed = seed
