@@ -28,7 +28,7 @@ def extract_answer(text: str) -> str | None:
     """
     found = _boxed(text)
     for match in _PHRASE.finditer(text):
-        value = unwrap(_SENTENCE_END.split(match["value"], maxsplit=1)[0])
+        value = _unwrap(_SENTENCE_END.split(match["value"], maxsplit=1)[0])
         if value:
             found.append((match.start(), value))
     return max(found)[1] if found else None
@@ -41,7 +41,7 @@ def _boxed(text: str) -> list[tuple[int, str]]:
         token = brace[0]
         if token == "}":
             start, content = opened.pop() if opened else (-1, 0)
-            value = unwrap(text[content : brace.start()]) if start >= 0 else ""
+            value = _unwrap(text[content : brace.start()]) if start >= 0 else ""
             if value:
                 found.append((start, value))
         elif token.endswith("{") and token != r"\{":
@@ -49,17 +49,17 @@ def _boxed(text: str) -> list[tuple[int, str]]:
     return found
 
 
-def unwrap(text: str) -> str:
+def _unwrap(text: str) -> str:
     """Take off what marks a text without being part of it: blank space, dollars, emphasis, quotes, a last comma."""
     text = text.strip().rstrip(",;").rstrip()
     for begin, end in _WRAPPERS:
         if len(text) > len(begin) + len(end) and text.startswith(begin) and text.endswith(end):
-            return unwrap(text[len(begin) : -len(end)])
+            return _unwrap(text[len(begin) : -len(end)])
     # What is left of an emphasis that began before the answer.
     return text.removesuffix("**").rstrip()
 
 
 def normalise(text: str) -> str:
     """Return a text in the form in which `exact` compares: unwrapped, without case, width and runs of blank space."""
-    plain = unwrap(unicodedata.normalize("NFKC", text).casefold().strip().removesuffix("."))
+    plain = _unwrap(unicodedata.normalize("NFKC", text).casefold().strip().removesuffix("."))
     return " ".join(plain.split()).removesuffix(".").rstrip()

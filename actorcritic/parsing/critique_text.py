@@ -22,18 +22,19 @@ from actorcritic.parsing.findings import Finding, Findings, read_verdict
 
 __all__ = ["read_text"]
 
+# Runs are bounded, so that a long row of blanks or stars costs no more than its length.
 _LABEL = re.compile(
-    r"[ \t]*(?:[-*+•][ \t]+)?(?:\**(?P<item>\d{1,4})[.)][ \t]*)?[*_#` \t]*"
+    r"[ \t]{0,12}(?:[-*+•][ \t]{1,4})?(?:\*{0,2}(?P<item>\d{1,4})[.)][ \t]{0,4})?[*_#` \t]{0,12}"
     r"(?:"
     r"(?P<final>correctness[ ]of[ ](?:the[ ])?(?:final[ ]|whole[ ])?(?:answer|solution)|final[ ]verdict)"
     r"|(?P<verdict>correctness[ ]of[ ](?:the[ ]|this[ ])?step(?:[ ]?\#?(?P<verdict_number>\d{1,4}))?)"
     r"|(?P<sentence>step(?:[ ]\#?(?P<sentence_number>\d{1,4}))?[ ]sentence)"
     r"|(?P<explanation>explanation)"
-    r"|(?P<header>step[ ]?\#?(?P<header_number>\d{1,4}))(?=[*_` \t]*(?:[:：.)–—-]|\r?$))"
-    r")[*_` \t]*(?:[:：]|(?<=\d)[.)]|(?<=\d)[*_` \t]*(?:[–—-]|\r?$))[*_ \t]*",
+    r"|(?P<header>step[ ]?\#?(?P<header_number>\d{1,4}))(?=[*_` \t]{0,12}(?:[:：.)–—-]|\r?$))"
+    r")[*_` \t]{0,12}(?:[:：]|(?<=\d)[.)]|(?<=\d)[*_` \t]{0,12}(?:[–—-]|\r?$))[*_ \t]{0,12}",
     re.IGNORECASE | re.MULTILINE,
 )
-_INLINE_EXPLANATION = re.compile(r"[.;,]?[ \t]+[*_]*explanation[*_]*:[*_]*[ \t]*", re.IGNORECASE)
+_INLINE_EXPLANATION = re.compile(r"[.;,]?[ \t]{1,4}[*_]{0,3}explanation[*_]{0,3}:[*_]{0,3}[ \t]{0,4}", re.IGNORECASE)
 _BEFORE_ECHO = "[\\s`\"'*_]*"
 _WORD = re.compile(r"[^\W_]")
 

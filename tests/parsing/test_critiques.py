@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -303,6 +304,21 @@ def test_both_formats_read_alike(words: list[str], final: str | None) -> None:
     assert [step.verdict for step in text.steps] == [known[word] for word in words]
     if text.verdict is C:
         assert set(words) == {"Correct"} == {final}
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        " ", "*", "`", "{", '{"', '{"verdict": "correct"}', "Step 1\n", "Step sentence: 7 + 2 =",
+        "Step sentence:" + " " * 40, "<think>", "</think>", "Correctness of the step: ", "Correctness of the step: Correct\n",
+        "1. ",
+        "Explanation: ",
+    ],
+)  # fmt: skip
+def test_hostile_text_costs_no_time(unit: str) -> None:
+    begin = time.perf_counter()
+    assert parse_critique(unit * (100_000 // len(unit)), STEPS).verdict is U
+    assert time.perf_counter() - begin < 5
 
 
 def test_where_the_words_stand() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,6 +84,17 @@ def test_a_chosen_style_wins_over_the_detected_one() -> None:
     assert read("1. a\n\n2. b\nc", "lines") == ["1. a", "2. b", "c"]
     assert read("1. a\n\n2. b\nc", "paragraphs") == ["1. a", "2. b\nc"]
     assert read("Step 4: a\nb", "numbered") == ["Step 4: a\nb"]
+
+
+@pytest.mark.parametrize(
+    "unit", ["\n", " ", "1. a\n", "Step 1: ", "<think>", "</think>\n", "```\n", "\n\nanswer", "*", "Step"]
+)
+def test_hostile_text_costs_no_time(unit: str) -> None:
+    text = unit * (100_000 // len(unit))
+    begin = time.perf_counter()
+    steps = attach_tokens(split_steps(text), tokens_of(*([unit, "\ufffd"] * 20_000)))
+    assert "".join(step.raw for step in steps) == text
+    assert time.perf_counter() - begin < 5
 
 
 @pytest.mark.parametrize("style", STYLES)
