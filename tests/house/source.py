@@ -80,9 +80,17 @@ def modules() -> tuple[Module, ...]:
 
 
 def tracked_files() -> tuple[Path, ...]:
-    """Files under version control, or all files where there is none (an exported archive)."""
+    """Return the files under version control; where there is none (an exported archive), what is not built."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if listed.returncode:
-        skip = {".venv", "build", "dist", ".git", "__pycache__"}
-        return tuple(path for path in ROOT.rglob("*") if path.is_file() and not skip & set(path.parts))
-    return tuple(ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file())
+    if listed.returncode == 0:
+        return tuple(ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file())
+    return tuple(path for path in ROOT.rglob("*") if path.is_file() and not any(map(_is_built, _parts(path))))
+
+
+def _parts(path: Path) -> tuple[str, ...]:
+    return path.relative_to(ROOT).parts
+
+
+def _is_built(part: str) -> bool:
+    hidden = part.startswith(".") and part not in {".ci", ".gitignore"}
+    return hidden or part in {"build", "dist", "runs", "htmlcov", "__pycache__"} or part.endswith(".egg-info")
