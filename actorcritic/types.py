@@ -68,6 +68,8 @@ class Action(StrEnum):
     """Keep the steps before the first wrong one and go on from there with the critique."""
     REFINE = "refine"
     """Write the whole solution again with the critique."""
+    JUDGE = "judge"
+    """Write nothing: take the parent's solution over as it is, for the critic to judge."""
 
 
 class FinishReason(StrEnum):
@@ -369,3 +371,5 @@ class Outcome:
     steps: int = 0
     tokens: int = 0
     """Logical tokens that the trial cost, all roles."""
+    step_scores: tuple[float | None, ...] = ()
+    """The critic's score of each step, in [0, 1]; None = unscored; empty where no critic ran."""

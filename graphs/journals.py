@@ -21,6 +21,7 @@ DONE = {
     Action.EXTEND: "extended",
     Action.REVISE: "revised",
     Action.REFINE: "refined",
+    Action.JUDGE: "judged",
 }
 """What an action's event is called."""
 

@@ -168,6 +168,8 @@ async def _dispatch(
         return await actor.propose(problem, meter=meter, sampling=sampling, max_steps=steps)
     if parent is None:
         raise InputError(f"trial {trial.id} ({trial.action}) needs the solution of trial {trial.parent}")
+    if trial.action is Action.JUDGE:
+        return parent.solution
     if trial.action is Action.EXTEND:
         return await actor.extend(problem, parent.solution, meter=meter, sampling=sampling, max_steps=steps)
     critique = parent.critique if parent.critique is not None else unscored(parent.solution)
@@ -206,6 +208,7 @@ def outcome_of(attempt: Attempt, tokens: int) -> Outcome:
         least_confident=least_confident(solution),
         steps=len(solution.steps),
         tokens=tokens,
+        step_scores=tuple(step.score for step in attempt.critique.steps) if attempt.critique is not None else (),
     )
 
 

@@ -9,12 +9,31 @@ import math
 from typing import TypeAlias
 
 from actorcritic.errors import InputError
+from actorcritic.search.options import choice
 from actorcritic.types import Outcome, Verdict
 
-__all__ = ["Rank", "Votes", "by_critic", "by_logprob", "check_outcome", "critic_value", "passes"]
+__all__ = [
+    "AGGREGATE",
+    "Rank",
+    "Votes",
+    "aggregate",
+    "by_critic",
+    "by_logprob",
+    "by_value",
+    "check_outcome",
+    "critic_value",
+    "passes",
+]
 
 Rank: TypeAlias = tuple[float, ...]
 """Compared from the left; higher is better."""
+
+AGGREGATE = choice(
+    "aggregate",
+    ("final", "last", "min", "prod"),
+    "what counts as a solution's score: the critic's final one, or its steps' last, lowest or product",
+)
+"""Snell et al. 2024 (arXiv 2408.03314) take the last step's, Lightman et al. 2023 (arXiv 2305.20050) the product."""
 
 
 def check_outcome(outcome: Outcome) -> None:
@@ -23,9 +42,10 @@ def check_outcome(outcome: Outcome) -> None:
     Raises:
         InputError: the score is not in [0, 1], or the log-probability not finite, or an index negative.
     """
-    score, logprob = outcome.score, outcome.logprob
-    if score is not None and not 0.0 <= score <= 1.0:
-        raise InputError(f"a score must be in [0, 1] or None, not {score}")
+    logprob = outcome.logprob
+    for score in (outcome.score, *outcome.step_scores):
+        if score is not None and not 0.0 <= score <= 1.0:
+            raise InputError(f"a score must be in [0, 1] or None, not {score}")
     if logprob is not None and not math.isfinite(logprob):
         raise InputError(f"a log-probability must be finite or None, not {logprob}")
     for index in (outcome.first_error, outcome.least_confident):
@@ -42,6 +62,21 @@ def critic_value(outcome: Outcome) -> float | None:
     return 1.0 if outcome.verdict is Verdict.CORRECT else 0.0
 
 
+def aggregate(outcome: Outcome, how: str) -> float | None:
+    """Return a solution's score in [0, 1], made from its steps' as `AGGREGATE` says; None = unscored.
+
+    Steps without a score of their own leave the others to speak.
+    """
+    if how == "final":
+        return critic_value(outcome)
+    scores = [score for score in outcome.step_scores if score is not None]
+    if not scores:
+        return None
+    if how == "last":
+        return scores[-1]
+    return min(scores) if how == "min" else math.prod(scores)
+
+
 def by_critic(outcome: Outcome) -> Rank:
     """Rank by the critic's score."""
     return _rank(outcome.complete, critic_value(outcome))
@@ -50,6 +85,11 @@ def by_critic(outcome: Outcome) -> Rank:
 def by_logprob(outcome: Outcome) -> Rank:
     """Rank by the actor's own mean log-probability per token."""
     return _rank(outcome.complete, outcome.logprob)
+
+
+def by_value(outcome: Outcome, how: str) -> Rank:
+    """Rank by a score made as `aggregate` does."""
+    return _rank(outcome.complete, aggregate(outcome, how))
 
 
 def _rank(complete: bool, value: float | None) -> Rank:

@@ -9,13 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from actorcritic.errors import InputError, RecordError
+from actorcritic.search.adaptive_vote import AdaptiveVote
 from actorcritic.search.base import TreePolicy
 from actorcritic.search.best_of_n import BestOfN
+from actorcritic.search.filtered_vote import FilteredVote
 from actorcritic.search.greedy import Greedy
 from actorcritic.search.majority import Majority
 from actorcritic.search.options import OptionValue
 from actorcritic.search.refine import Refine
 from actorcritic.search.revise import Revise
+from actorcritic.search.self_check import SelfCheck
+from actorcritic.search.weighted_vote import WeightedVote
 from actorcritic.types import JsonValue
 
 __all__ = [
@@ -29,7 +33,17 @@ __all__ = [
     "parse_strategy",
 ]
 
-POLICIES: tuple[type[TreePolicy], ...] = (Greedy, BestOfN, Majority, Refine, Revise)
+POLICIES: tuple[type[TreePolicy], ...] = (
+    Greedy,
+    BestOfN,
+    Majority,
+    WeightedVote,
+    FilteredVote,
+    SelfCheck,
+    AdaptiveVote,
+    Refine,
+    Revise,
+)
 
 STRATEGIES: Mapping[str, type[TreePolicy]] = {policy.NAME: policy for policy in POLICIES}
 """Every strategy by its name."""

@@ -43,6 +43,8 @@ class Kind(StrEnum):
     """As `proposed`."""
     REFINED = "refined"
     """As `proposed`."""
+    JUDGED = "judged"
+    """As `proposed`: the parent's solution, taken over for a critique."""
     CRITIQUED = "critiqued"
     """`critique`."""
     TOOL_CALLED = "tool_called"
@@ -66,6 +68,7 @@ DONE: Mapping[Action, Kind] = {
     Action.EXTEND: Kind.EXTENDED,
     Action.REVISE: Kind.REVISED,
     Action.REFINE: Kind.REFINED,
+    Action.JUDGE: Kind.JUDGED,
 }
 """What the solution of an action is logged as."""
 

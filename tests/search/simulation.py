@@ -36,6 +36,7 @@ class Random:
         right = draw.random() < self.right
         scored = trial.options["critique"] and draw.random() >= self.unscored
         verdict = (Verdict.CORRECT if right else Verdict.INCORRECT) if scored else Verdict.UNSCORED
+        each = random.Random(f"{self.seed} {trial.id}")
         return Outcome(
             complete=complete,
             vote_key=("right" if right else draw.choice(["x", "y", "z"])) if complete else None,
@@ -46,6 +47,7 @@ class Random:
             least_confident=draw.randrange(steps),
             steps=steps,
             tokens=draw.randrange(1, 50),
+            step_scores=tuple(round(each.random(), 3) for _ in range(steps)) if scored else (),
         )
 
     def _length(self, policy: TreePolicy, trial: Trial, draw: random.Random) -> tuple[int, bool]:

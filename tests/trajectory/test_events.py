@@ -165,6 +165,7 @@ def test_every_action_has_its_event() -> None:
         Action.EXTEND: "extended",
         Action.REVISE: "revised",
         Action.REFINE: "refined",
+        Action.JUDGE: "judged",
     }
 
 
