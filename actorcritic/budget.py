@@ -179,13 +179,15 @@ class Lease:
 class Ledger:
     """The account of one problem. Mutable; leases are taken and committed in trial order."""
 
-    def __init__(self, budget: Budget | None = None, *, spend: Spend | None = None) -> None:
+    def __init__(self, budget: Budget | None = None, *, width: int = 1, spend: Spend | None = None) -> None:
         """Open an account.
 
         Args:
             budget: The limits; None = none.
+            width: How many leases may be open at a time; what is left is shared by those that may run side by side.
             spend: What was spent before, where a run goes on.
         """
+        self._width = width
         self.budget = budget if budget is not None else Budget()
         self._trees: dict[str, PrefixTree] = {}
         self._spend = spend if spend is not None else Spend()
@@ -225,7 +227,12 @@ class Ledger:
         return None
 
     def lease(self, trial: int, *, tokens: int | None = None, calls: int | None = None) -> Lease | None:
-        """Set aside what a trial may spend: at most `tokens` and `calls`, at most what is left.
+        """Set aside what a trial may spend: what is left, divided by the leases that may yet run beside it.
+
+        Args:
+            trial: Whose lease it is.
+            tokens: What it needs at most; a share below this is raised to it. None = unknown: it gets all that is left.
+            calls: Likewise.
 
         Returns:
             None where less than the wish is left while other trials are still running: wait for a commit, which gives
@@ -240,11 +247,12 @@ class Ledger:
         limit = self.spent_limit()
         if limit is not None:
             raise BudgetExhausted(limit)
+        slots = max(1, self._width - len(self._open))
         lease = Lease(
             self,
             self._commits,
-            tokens=_least(tokens, tokens_left),
-            calls=_least(calls, calls_left),
+            tokens=_share(tokens, tokens_left, slots),
+            calls=_share(calls, calls_left, slots),
             money=money_left,
         )
         self._open[trial] = lease
@@ -273,11 +281,11 @@ class Ledger:
         return spend
 
 
-def _least(wish: int | None, left: int | None) -> int | None:
-    """Return the smaller of two limits, None = unlimited."""
-    if wish is None or left is None:
-        return left if wish is None else wish
-    return min(wish, left)
+def _share(wish: int | None, left: int | None, slots: int) -> int | None:
+    """Return one slot's share of what is left, raised to the wish as far as that goes; None = unlimited."""
+    if left is None or wish is None:
+        return left
+    return min(left, max(wish, left // slots))
 
 
 def _short(wish: int | None, left: int | None) -> bool:

@@ -1,11 +1,11 @@
-"""From model specs to roles: `embedded`, `hf:PATH_OR_ID`, or an engine of your own, made into an actor and a critic.
+"""From model specs to roles: `embedded`, `embedded:FOLDER` (a pair trained anew), `hf:PATH_OR_ID`.
 
 One engine serves both roles where both name the same model. Heavy imports happen when a model is loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +25,7 @@ MODEL_FREE_CRITICS = ("oracle", "calculate", "none")
 """Critics that need no model, beside the model specs."""
 
 EMBEDDED = Path(__file__).parent / "models" / "embedded"
-EMBEDDED_MAX_TOKENS = 64
+EMBEDDED_MAX_TOKENS = 32
 """Longer than any whole solution of the embedded pair."""
 
 
@@ -91,23 +91,43 @@ def load_roles(actor: str = "embedded", critic: str | None = None, options: Load
             engines[of] = load_engine(of, device=chosen.device, dtype=chosen.dtype)
         return engines[of]
 
-    sampling = Sampling(temperature=chosen.temperature)
-    if actor == "embedded":
-        limit = min(chosen.max_tokens, EMBEDDED_MAX_TOKENS)
-        writer = ModelActor(
-            engine(f"hf:{EMBEDDED / 'actor'}"), EmbeddedActorFormat(), sampling=sampling, max_tokens=limit
-        )
-    else:
-        writer = ModelActor(engine(actor), ChatActorFormat(), sampling=sampling, max_tokens=chosen.max_tokens)
-    judge: Critic | None
-    if spec == "none":
-        judge = None
-    elif spec == "oracle":
-        judge = OracleCritic()
-    elif spec == "calculate":
-        judge = CalculationCritic()
-    elif spec == "embedded":
-        judge = ModelCritic(engine(f"hf:{EMBEDDED / 'critic'}"), EmbeddedCriticFormat())
-    else:
-        judge = ModelCritic(engine(spec), ChatCriticFormat())
+    writer = _actor(actor, engine, chosen)
+    judge = _critic(spec, engine, writer)
     return Roles(actor=writer, critic=judge, engines=tuple(engines.values()))
+
+
+def _actor(spec: str, engine: Callable[[str], Engine], options: LoadOptions) -> ModelActor:
+    """Return the actor that a spec names."""
+    sampling = Sampling(temperature=options.temperature)
+    pair = _pair_folder(spec)
+    if pair is not None:
+        limit = min(options.max_tokens, EMBEDDED_MAX_TOKENS)
+        return ModelActor(engine(f"hf:{pair / 'actor'}"), EmbeddedActorFormat(), sampling=sampling, max_tokens=limit)
+    model = engine(spec)
+    chat = ChatActorFormat(prefill=model.info.capabilities.prefill)
+    return ModelActor(model, chat, sampling=sampling, max_tokens=options.max_tokens)
+
+
+def _critic(spec: str, engine: Callable[[str], Engine], actor: ModelActor) -> Critic | None:
+    """Return the critic that a spec names."""
+    if spec == "none":
+        return None
+    if spec == "oracle":
+        return OracleCritic()
+    if spec == "calculate":
+        return CalculationCritic()
+    pair = _pair_folder(spec)
+    if pair is not None:
+        return ModelCritic(engine(f"hf:{pair / 'critic'}"), EmbeddedCriticFormat())
+    model = engine(spec)
+    # One model in both roles goes on from its own chat, so that problem and solution are not paid twice.
+    chat = actor.format if isinstance(actor.format, ChatActorFormat) and model is actor.engine else None
+    return ModelCritic(model, ChatCriticFormat(follows=chat))
+
+
+def _pair_folder(spec: str) -> Path | None:
+    """Return the folder of the pair that a spec names; None for any other model."""
+    scheme, _, folder = spec.partition(":")
+    if scheme != "embedded":
+        return None
+    return Path(folder) if folder else EMBEDDED

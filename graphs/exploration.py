@@ -118,7 +118,7 @@ class Exploration:
             result = None
         self._window.popleft()
         if isinstance(result, Failure) and out_of_budget(result):
-            result = self._without_means(oldest, result)
+            result = self._without_means(result)
         self.session.settle(oldest.trial, None if oldest.unwanted else result)
         unwanted = set(self.session.policy.cancelled())
         for running in self._window:
@@ -126,10 +126,11 @@ class Exploration:
                 running.unwanted = True
                 running.task.cancel()
 
-    def _without_means(self, running: _Running, failure: Failure) -> Failure | None:
+    def _without_means(self, failure: Failure) -> Failure | None:
         """Return what the policy is told of a trial that could not pay for its first call."""
-        if running.lease.tokens is not None and running.lease.tokens == self.trial_tokens:
-            return failure  # it had all that a trial may cost: another trial may do with less
+        left, _, _ = self.session.ledger.left()
+        if self._window or left:
+            return failure  # others hold or have given back more than it had
         self.session.spent = self.session.ledger.spent_limit() or "tokens"
         return None
 

@@ -45,6 +45,7 @@ MOVES = {
     Action.EXTEND: "generate",
     Action.REVISE: "revise",
     Action.REFINE: "revise",
+    Action.JUDGE: "generate",
 }
 """Which node makes which move."""
 
@@ -209,7 +210,7 @@ class _Loop:
 
 def refinement_graph(
     actor: Actor,
-    critic: Critic,
+    critic: Critic | None,
     settings: SearchSettings | None = None,
     *,
     journal: Callable[[Problem], Journal] | None = None,
@@ -218,7 +219,7 @@ def refinement_graph(
 
     Args:
         actor: Who writes.
-        critic: Who judges every step.
+        critic: Who judges every step; may be None where the strategy needs none.
         settings: How to search; by default `revise` with up to 8 trials. Its `width` is not used: trials run in turn.
         journal: Makes the journal of a problem, such as one that writes a run folder.
 

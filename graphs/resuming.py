@@ -34,7 +34,7 @@ def resume_session(
     Raises:
         RecordError: the events are of another search.
     """
-    policy, ledger = settings.policy(problem), Ledger(settings.budget)
+    policy, ledger = settings.policy(problem), Ledger(settings.budget, width=settings.width)
     past = replay(events, policy, ledger, trial_tokens=settings.trial_tokens)
     session = Session(
         problem=problem,

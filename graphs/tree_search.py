@@ -85,7 +85,7 @@ def new_session(problem: Problem, settings: SearchSettings, journal: Journal) ->
     return Session(
         problem=problem,
         policy=settings.policy(problem),
-        ledger=Ledger(settings.budget),
+        ledger=Ledger(settings.budget, width=settings.width),
         seed=settings.seed,
         journal=journal,
         prices=settings.prices,

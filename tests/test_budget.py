@@ -59,7 +59,7 @@ def test_another_model_shares_nothing() -> None:
 
 
 def test_a_lease_sees_the_tree_of_its_own_time() -> None:
-    ledger = Ledger(Budget(tokens=100))
+    ledger = Ledger(Budget(tokens=100), width=2)
     early, late = take(ledger, 0, tokens=20), take(ledger, 1, tokens=20)
     early.charge(charge((1, 2, 3), (4,)))
     ledger.commit(0)
@@ -86,11 +86,22 @@ def test_calls_run_out() -> None:
 
 
 def test_a_starved_trial_waits_for_a_commit() -> None:
-    ledger = Ledger(Budget(tokens=30))
-    take(ledger, 0, tokens=20)
+    ledger = Ledger(Budget(tokens=30), width=2)
+    assert take(ledger, 0, tokens=20).tokens == 20
     assert ledger.lease(1, tokens=20) is None
     ledger.commit(0)
     assert take(ledger, 1, tokens=20).tokens == 20
+
+
+def test_what_is_left_is_shared_by_those_that_may_run_side_by_side() -> None:
+    ledger = Ledger(Budget(tokens=400), width=4)
+    assert [take(ledger, trial, tokens=20).tokens for trial in range(4)] == [100, 100, 100, 100]
+    assert take(Ledger(Budget(tokens=400)), 0, tokens=20).tokens == 400
+
+
+def test_without_a_limit_a_lease_has_none() -> None:
+    lease = take(Ledger(width=4), 0, tokens=20)
+    assert lease.tokens is None
 
 
 def test_the_last_trial_gets_what_is_left_and_then_nothing() -> None:
@@ -114,7 +125,7 @@ def test_a_limit_that_allows_nothing_is_refused(name: str) -> None:
 def test_never_over_budget_in_any_schedule(seed: int, tokens: int, width: int, wish: int) -> None:
     """Trials start, call and end in a random order; commits come in trial order."""
     rng = random.Random(seed)
-    ledger = Ledger(Budget(tokens=tokens, calls=12))
+    ledger = Ledger(Budget(tokens=tokens, calls=12), width=width)
     running: dict[int, Lease] = {}
     asked = committed = 0
     for _ in range(200):

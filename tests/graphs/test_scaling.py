@@ -1,0 +1,135 @@
+"""Reading smaller budgets off one run: the same answers as real runs under those budgets, up to the trial cut off."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from actorcritic.budget import Budget
+from actorcritic.engines.scripted import ScriptedEngine
+from actorcritic.errors import EngineError, InputError
+from actorcritic.graphs.scaling import ScaledResult, is_anytime, search_budgets
+from actorcritic.graphs.session import ProblemResult, SilentJournal
+from actorcritic.graphs.settings import SearchSettings
+from actorcritic.graphs.tree_search import new_session, solve_all
+from actorcritic.search.best_of_n import BestOfN
+from actorcritic.search.strategies import needs_critic, parse_strategy
+from actorcritic.tasks.sources import draw_problems
+from tests.graphs.world import world
+
+PROBLEMS = draw_problems("countdown", "dev", 6)
+BUDGETS = (90, 150, 240, 400)
+STRATEGIES = (
+    "greedy",
+    "majority",
+    "best-of-n:score=logprob",
+    "best-of-n:score=critic",
+    "revise:locate=least-confident",
+    "revise",
+    "refine",
+)
+ACTOR_ONLY = [name for name in STRATEGIES if not needs_critic(parse_strategy(name))]
+
+
+def settings_for(strategy: str, budget: int | None = None, *, width: int = 1) -> SearchSettings:
+    # 300 tokens are more than any trial of this world costs, as `Roles.trial_tokens` would have it.
+    budgets = Budget(tokens=budget)
+    return SearchSettings(strategy=parse_strategy(strategy), budget=budgets, width=width, seed=3, trial_tokens=300)
+
+
+async def run_once(strategy: str, budget: int) -> dict[str, ProblemResult]:
+    """Run for real under one budget."""
+    settings, (actor, critic) = settings_for(strategy, budget), world()
+    sessions = (new_session(problem, settings, SilentJournal()) for problem in PROBLEMS)
+    return {result.problem.id: result async for result in solve_all(sessions, actor, critic, settings)}
+
+
+async def read_all(strategy: str, *, latencies: tuple[float, ...] = (), width: int = 1) -> dict[str, ScaledResult]:
+    """Run once and read every budget."""
+    actor, critic = world(latencies=latencies)
+    scaled = search_budgets(PROBLEMS, actor, critic, settings_for(strategy, width=width), BUDGETS)
+    return {one.result.problem.id: one async for one in scaled}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_readings_are_the_answers_of_real_runs(strategy: str) -> None:
+    scaled = await read_all(strategy)
+    same = 0
+    for budget in BUDGETS:
+        real = await run_once(strategy, budget)
+        for problem in PROBLEMS:
+            result = real[problem.id]
+            reading = next(r for r in scaled[problem.id].readings if r.budget == budget)
+            assert reading.spend.total.logical_tokens <= result.spend.total.logical_tokens <= budget
+            answer = reading.attempt if reading.attempt is not None and reading.attempt.solution.complete else None
+            if result.answer == (None if answer is None else answer.solution.answer):
+                same += 1
+            else:
+                # A trial that was cut off wrote the answer; only a critique can be what was cut.
+                assert strategy not in ACTOR_ONLY and budget != max(BUDGETS)
+                assert result.best is not None and result.best >= reading.trials
+    assert same / (len(BUDGETS) * len(PROBLEMS)) >= (1.0 if strategy in ACTOR_ONLY else 0.8)
+
+
+async def test_the_largest_budget_is_the_run_itself() -> None:
+    scaled, real = await read_all("revise"), await run_once("revise", max(BUDGETS))
+    for problem in PROBLEMS:
+        last = scaled[problem.id].readings[-1]
+        assert (last.attempt, last.spend) == (real[problem.id].attempt, real[problem.id].spend)
+
+
+async def test_timing_changes_no_reading_and_budgets_bring_more() -> None:
+    for width in (1, 3):
+        plain = await read_all("revise", width=width)
+        shaken = await read_all("revise", width=width, latencies=(0.002, 0.0, 0.001))
+        for problem in PROBLEMS:
+            readings = plain[problem.id].readings
+            assert [r.budget for r in readings] == list(BUDGETS)
+            assert [(r.attempt, r.spend) for r in readings] == [
+                (r.attempt, r.spend) for r in shaken[problem.id].readings
+            ]
+            tokens = [r.spend.total.logical_tokens for r in readings]
+            assert tokens == sorted(tokens) and all(t <= b for t, b in zip(tokens, BUDGETS, strict=True))
+            assert [r.seconds for r in readings] == sorted(r.seconds for r in readings)
+
+
+async def test_a_budget_for_nothing_reads_as_nothing() -> None:
+    actor, critic = world()
+    (one,) = [one async for one in search_budgets(PROBLEMS[:1], actor, critic, settings_for("greedy"), (5, 500))]
+    nothing, whole = one.readings
+    assert nothing.attempt is None and nothing.spend.total.logical_tokens == 0 and nothing.seconds == 0
+    assert whole.attempt is not None and whole.spend.total.logical_tokens > 5
+
+
+async def test_failures_are_counted_in_the_trials_they_belong_to() -> None:
+    actor, critic = world(failures={4: EngineError("lost")})
+    scaled = search_budgets(PROBLEMS[:1], actor, critic, settings_for("majority"), (60, 600))
+    (one,) = [one async for one in scaled]
+    assert [reading.failures for reading in one.readings] == [0, 1]
+    assert len(one.result.failures) == 1
+
+
+async def test_no_call_is_made_for_a_smaller_budget() -> None:
+    actor, critic = world()
+    async for _ in search_budgets(PROBLEMS[:3], actor, critic, settings_for("majority"), BUDGETS):
+        pass
+    assert isinstance(actor.engine, ScriptedEngine)
+    calls = len(actor.engine.calls)
+    actor, critic = world()
+    settings = settings_for("majority")
+    async for _ in search_budgets(PROBLEMS[:3], actor, critic, settings, BUDGETS[-1:]):
+        pass
+    assert isinstance(actor.engine, ScriptedEngine) and len(actor.engine.calls) == calls
+
+
+async def test_a_policy_that_plans_with_its_budget_runs_once_per_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BestOfN, "ANYTIME", False)
+    settings, (actor, critic) = settings_for("best-of-n"), world()
+    assert not is_anytime(settings.strategy) and is_anytime(parse_strategy("revise"))
+    with pytest.raises(InputError, match="search once per budget"):
+        await anext(search_budgets(PROBLEMS, actor, critic, settings, BUDGETS))
+    (one,) = [one async for one in search_budgets(PROBLEMS[:1], actor, critic, settings, (200,))]
+    assert [reading.budget for reading in one.readings] == [200]
+    with pytest.raises(InputError, match="at least one budget"):
+        await anext(search_budgets(PROBLEMS, actor, critic, replace(settings, seed=1), ()))
