@@ -36,6 +36,7 @@ _LABEL = re.compile(
 )
 _INLINE_EXPLANATION = re.compile(r"[.;,]?[ \t]{1,4}[*_]{0,3}explanation[*_]{0,3}:[*_]{0,3}[ \t]{0,4}", re.IGNORECASE)
 _BEFORE_ECHO = "[\\s`\"'*_]*"
+_AFTER_ECHO = "[ \\t`\"'*_.]{0,12}\\r?$"
 _WORD = re.compile(r"[^\W_]")
 
 
@@ -75,8 +76,8 @@ class _Reader:
     @cached_property
     def echoes(self) -> list[re.Pattern[str] | None]:
         """Per step: its words in order with any blank space between them, and nothing after them on the line."""
-        words = [step.split() for step in self.steps]
-        return [re.compile(_BEFORE_ECHO + r"\s+".join(map(re.escape, step))) if step else None for step in words]
+        words = [r"\s+".join(map(re.escape, step.split())) for step in self.steps]
+        return [re.compile(f"{_BEFORE_ECHO}{step}{_AFTER_ECHO}", re.MULTILINE) if step else None for step in words]
 
     def read(self) -> Findings:
         position = self.begin

@@ -197,6 +197,13 @@ def test_a_solution_that_numbers_its_own_steps() -> None:
     assert verdicts(parse_critique("Step 2: b\nCorrectness of the step: Wrong\n", steps)) == [U, U, N, N]
 
 
+def test_a_short_step_is_not_found_at_the_beginning_of_another() -> None:
+    text = "Step sentence: 2 plus 3 is 5\nCorrectness of the step: Wrong\n"
+    assert verdicts(parse_critique(text, ("2 + 3 = 5", "2"))) == [N, U, N]
+    quoted = "Step sentence: **`2`**. \nCorrectness of the step: Wrong\n"
+    assert verdicts(parse_critique(quoted, ("2 + 3 = 5", "2"))) == [U, N, N]
+
+
 # --- JSON ----------------------------------------------------------------------------------------------------------
 
 
@@ -308,7 +315,8 @@ def test_both_formats_read_alike(words: list[str], final: str | None) -> None:
 
 HOSTILE = [
     " ", "*", "`", "{", '{"', '{"verdict": "correct"}', "Step 1\n", "Step sentence: 7 + 2 =", "1. ", "Explanation: ",
-    "Step sentence:" + " " * 40, "Correctness of the step: ", "Correctness of the step: Correct\n", "<think>", "</think>",
+    "Step sentence:" + " " * 40, "Correctness of the step: ", "Correctness of the step: Correct\n", "<think>",
+    "</think>",
 ]  # fmt: skip
 
 
