@@ -1,0 +1,1 @@
+"""Training: of the embedded pair, and thin drivers over other libraries."""
