@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,10 @@ def block_of(ids: tuple[int, ...], start: int = 0) -> Tensor:
     return torch.tensor(numbers, dtype=torch.float64)[None, None, :, None, None].expand(1, 2, -1, 1, 1).clone()
 
 
+def reader(ids: tuple[int, ...]) -> Callable[[int, int], Tensor]:
+    return lambda start, stop: block_of(ids[:stop], start)
+
+
 def common(first: tuple[int, ...], second: tuple[int, ...]) -> int:
     return next(
         (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
@@ -30,7 +36,7 @@ def common(first: tuple[int, ...], second: tuple[int, ...]) -> int:
 def test_it_finds_the_longest_known_prefix(kept: list[tuple[int, ...]], asked: tuple[int, ...]) -> None:
     cache = PrefixCache(2**20)
     for ids in kept:
-        cache.insert(ids, lambda start, stop, ids=ids: block_of(ids[:stop], start))
+        cache.insert(ids, reader(ids))
     blocks = cache.match(asked)
     found = torch.cat(blocks, dim=2) if blocks else block_of(())
     assert found.shape[2] == max((common(ids, asked) for ids in kept), default=0)
@@ -42,7 +48,7 @@ def test_it_keeps_to_its_limit_and_counts_each_prefix_once(kept: list[tuple[int,
     cache, unlimited = PrefixCache(limit * TOKEN_BYTES), PrefixCache(2**30)
     for ids in kept:
         for one in (cache, unlimited):
-            one.insert(ids, lambda start, stop, ids=ids: block_of(ids[:stop], start))
+            one.insert(ids, reader(ids))
         assert cache.size_bytes <= cache.limit_bytes
     prefixes = {ids[:n] for ids in kept for n in range(1, len(ids) + 1)}
     assert unlimited.size_bytes == len(prefixes) * TOKEN_BYTES
@@ -54,9 +60,9 @@ def test_it_keeps_to_its_limit_and_counts_each_prefix_once(kept: list[tuple[int,
 def test_it_forgets_what_was_used_longest_ago() -> None:
     cache = PrefixCache(10 * TOKEN_BYTES)
     for first in (1, 2):
-        cache.insert((first,) * 5, lambda start, stop, first=first: block_of((first,) * stop, start))
+        cache.insert((first,) * 5, reader((first,) * 5))
     cache.match((1, 1))
-    cache.insert((3,) * 3, lambda start, stop: block_of((3,) * stop, start))
+    cache.insert((3,) * 3, reader((3,) * 3))
     assert cache.match((1, 1)) and cache.match((3,)) and not cache.match((2,))
     cache.clear()
     assert not cache.match((1, 1)) and cache.size_bytes == 0

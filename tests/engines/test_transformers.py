@@ -72,8 +72,18 @@ async def gather(engine: TransformersEngine, requests: list[GenerateRequest]) ->
     return list(await asyncio.gather(*(engine.generate(request) for request in requests)))
 
 
-SMALL = {"vocab_size": 192, "hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "head_dim": 16}
-SMALL |= {"intermediate_size": 96, "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+SMALL: dict[str, Any] = {
+    "vocab_size": 192,
+    "hidden_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "intermediate_size": 96,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
 ARCHITECTURES: dict[str, Any] = {
     "llama": lambda: cast("Any", LlamaForCausalLM)(LlamaConfig(**SMALL)),
     "qwen2": lambda: cast("Any", Qwen2ForCausalLM)(Qwen2Config(**SMALL)),
@@ -257,6 +267,19 @@ async def test_the_end_token_ends_and_has_no_text() -> None:
     assert done.token_ids == free.token_ids[:cut]
     assert done.usage.completion_tokens == cut
     await ending.aclose()
+
+
+async def test_a_stop_string_may_end_inside_a_token(engine: TransformersEngine) -> None:
+    free = await engine.generate(ask((30, 31), 12, seed=6))
+    # The words of the tiny model look like w17: stop after the w of the last one that is new.
+    index = max(i for i, token in enumerate(free.tokens) if len(token.text) > 2)
+    before = "".join(token.text for token in free.tokens[:index])
+    stop = before[-2:] + free.tokens[index].text[0]
+    done = await engine.generate(ask((30, 31), 12, seed=6, stop=(stop,)))
+    assert done.finish_reason is FinishReason.STOP
+    assert done.text == "".join(token.text for token in done.tokens) == free.text[: free.text.index(stop) + len(stop)]
+    assert done.token_ids == free.token_ids[: len(done.token_ids)]
+    assert done.usage.completion_tokens == len(done.token_ids) == len(done.tokens)
 
 
 async def test_greedy_and_sampled_rows_share_a_batch(engine: TransformersEngine) -> None:

@@ -16,12 +16,12 @@ from transformers import AttentionInterface
 
 from actorcritic.engines.transformers.kv import KvBuffer
 
-__all__ = ["ATTENTION", "RowPlan", "Segment"]
+__all__ = ["ATTENTION", "RowPlan", "Segment", "attend_rows"]
 
 ATTENTION = "actorcritic_rows"
 """The name under which models find this attention."""
 
-WINDOW_STEP = 16
+_WINDOW_STEP = 16
 """Batch-invariant: windows are multiples of this, so that vectorised loops have no tail."""
 
 
@@ -54,7 +54,7 @@ class RowPlan:
 
     def window(self, longest: int) -> int:
         """How many columns are read for a row of this many tokens."""
-        return -(-longest // WINDOW_STEP) * WINDOW_STEP if self.invariant else longest
+        return -(-longest // _WINDOW_STEP) * _WINDOW_STEP if self.invariant else longest
 
     def mask(self, part: int, sliding: int | None, groups: int) -> Tensor:
         """Additive mask [tokens, 1, groups, window] of the decoding rows (part -1) or of one segment."""

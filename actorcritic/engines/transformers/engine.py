@@ -9,6 +9,7 @@ import asyncio
 import secrets
 from dataclasses import dataclass
 
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from actorcritic.engines.transformers.model import Device, Dtype, Loaded, ModelRunner, fingerprint, load_model
@@ -70,6 +71,8 @@ class TransformersEngine:
         chosen = options or TransformersOptions()
         if chosen.max_batch < 1:
             raise InputError(f"max_batch is {chosen.max_batch}: it must be at least 1")
+        if chosen.threads is not None:
+            torch.set_num_threads(chosen.threads)
         self._text = Text(tokenizer)
         self._runner = ModelRunner(model, invariant=chosen.batch_invariant)
         self._cache = PrefixCache(chosen.prefix_cache_bytes)
@@ -94,7 +97,6 @@ class TransformersEngine:
             self._text,
             end_ids=end_ids,
             max_batch=chosen.max_batch,
-            threads=chosen.threads,
         )
 
     @classmethod

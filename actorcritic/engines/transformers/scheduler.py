@@ -70,14 +70,12 @@ class Scheduler:
         *,
         end_ids: frozenset[int],
         max_batch: int,
-        threads: int | None,
     ) -> None:
         self._runner = runner
         self._cache = cache
         self._text = text
         self._end_ids = end_ids
         self._max_batch = max_batch
-        self._threads = threads
         self._arrived: deque[Row] = deque()
         self._waiting: deque[Row] = deque()
         self._rows: list[Row] = []
@@ -113,8 +111,6 @@ class Scheduler:
         self._thread.join()
 
     def _run(self) -> None:
-        if self._threads is not None:
-            torch.set_num_threads(self._threads)
         with torch.inference_mode():
             while self._sleep():
                 try:
