@@ -64,6 +64,7 @@ class ModelCritic:
                 sampling=sampling,
                 logprobs=capabilities.logprobs,
                 top_logprobs=min(self.format.top_logprobs, capabilities.top_logprobs),
+                json_schema=self.format.json_schema(solution) if capabilities.json_schema else None,
             )
             try:
                 generation = await meter.generate(self.engine, request, role="critic")

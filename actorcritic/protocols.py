@@ -5,6 +5,7 @@ Everything is asynchronous and structural: no base class to inherit, no registry
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from actorcritic.types import (
     Critique,
     GenerateRequest,
     Generation,
+    JsonValue,
     Problem,
     Prompt,
     Reference,
@@ -232,6 +234,10 @@ class CriticFormat(Protocol):
 
     def max_tokens(self, solution: Solution) -> int:
         """How long a critique of this solution may be."""
+        ...
+
+    def json_schema(self, solution: Solution) -> Mapping[str, JsonValue] | None:
+        """Constrain the critique to this schema where the engine can; None = free text."""
         ...
 
     def read(self, problem: Problem, solution: Solution, generation: Generation) -> Critique:

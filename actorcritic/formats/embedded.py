@@ -296,6 +296,9 @@ class EmbeddedCriticFormat:
         """One token per step and the end token."""
         return len(solution.steps) + 1
 
+    def json_schema(self, solution: Solution) -> None:
+        """None: the critic has a vocabulary of its own."""
+
     def read(self, problem: Problem, solution: Solution, generation: Generation) -> Critique:
         """Read one verdict token per step; a missing or foreign word leaves its step and the solution unscored."""
         puzzle = _puzzle(problem)
