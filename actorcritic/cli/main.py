@@ -10,7 +10,7 @@ import sys
 import typer
 from typer.exceptions import Abort, TyperException
 
-from actorcritic.cli import models, solve
+from actorcritic.cli import bench, models, solve
 from actorcritic.errors import ActorCriticError
 
 __all__ = ["app", "main"]
@@ -23,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("solve")(solve.solve)
+app.command("bench")(bench.bench)
 app.add_typer(models.app, name="models")
 
 

@@ -1,0 +1,254 @@
+"""`actorcritic bench`: strategies at equal total tokens, with intervals, and which one won.
+
+Each strategy runs once per seed, at the largest budget; smaller budgets are read off that run (`graphs/scaling.py` says
+why this is the same). A strategy that plans with its budget is run once per budget. A run that broke off goes on with
+--resume; finished problems are not run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from actorcritic.bench import Facts, ProblemRow, ReadingRecord, parse_contestants, summarize
+from actorcritic.cli.bench_folder import BenchFolder, Rows
+from actorcritic.cli.bench_options import PROBLEMS, BenchConfig, Leg, check, gather, numbers, plan, take_up
+from actorcritic.cli.bench_report import draw_curves, print_report
+from actorcritic.cli.progress import Progress
+from actorcritic.cli.solve import Item, check_budget
+from actorcritic.critic import CalculationCritic
+from actorcritic.errors import InputError
+from actorcritic.graphs.scaling import Reading, ScaledResult, search_budgets
+from actorcritic.graphs.settings import SearchSettings, check_roles
+from actorcritic.loading import Roles
+from actorcritic.protocols import Critic
+from actorcritic.search.strategies import needs_critic
+from actorcritic.tasks.checkers import verify
+from actorcritic.tasks.oracle import OracleCritic
+from actorcritic.tasks.sources import TASKS
+
+__all__ = ["bench"]
+
+LIBRARIES = ("actorcritic", "langgraph", "torch", "transformers", "vllm")
+
+STRATEGIES_HELP = (
+    "As of solve, separated by ';' or by ',' (an option=value after a comma belongs to the strategy before it); may be "
+    "repeated. NAME@oracle gives one strategy the oracle critic: a ceiling."
+)
+
+
+def bench(  # noqa: PLR0913 - one parameter per option of the command
+    task: Annotated[
+        str | None, typer.Option(help=f"{', '.join(TASKS)}; with --problems only the name in the report.")
+    ] = None,
+    problems: Annotated[Path | None, typer.Option(help="JSON lines: id, problem, answer, checker, meta.")] = None,
+    strategies: Annotated[list[str] | None, typer.Option(help=STRATEGIES_HELP)] = None,
+    budgets: Annotated[str, typer.Option(help="Logical tokens per problem, critic included.")] = "128,256,512,1024",
+    seeds: Annotated[str, typer.Option(help="Every strategy runs once per seed.")] = "0",
+    limit: Annotated[
+        int | None, typer.Option(help="Number of problems.", show_default=f"{PROBLEMS} of a task, all of a file")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="test or dev; of a task.", show_default="test")] = None,
+    actor: Annotated[str, typer.Option(help="embedded or hf:PATH_OR_ID.")] = "embedded",
+    critic: Annotated[
+        str | None, typer.Option(help="As --actor; or oracle, calculate, none.", show_default="the actor's")
+    ] = None,
+    width: Annotated[
+        int, typer.Option(help="Trials in flight per problem; above 1 smaller budgets are read off only nearly.")
+    ] = 1,
+    concurrency: Annotated[int, typer.Option(help="Problems in flight.")] = 64,
+    temperature: Annotated[float, typer.Option(help="Of the actor; 0 = greedy.")] = 1.0,
+    max_tokens: Annotated[int, typer.Option(help="Completion tokens of one solution at most.")] = 1024,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="New folder for rows.jsonl, bench.json and scaling.png (extra: plot).")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Folder to go on with, under its own options; runs no finished problem again.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
+) -> int:
+    """Compare strategies at equal total tokens: accuracy with intervals, tokens of each role, and which one won."""
+    if resume is not None:
+        if task is not None or problems is not None or strategies is not None or out is not None:
+            raise InputError("--resume takes problems and options from the folder: give nothing else but --json")
+        config, items = take_up(resume)
+    else:
+        config = BenchConfig(
+            task=task or (problems.stem if problems is not None else ""),
+            split=None if problems is not None else split or "test",
+            strategies=[contestant.label for contestant in parse_contestants(strategies or [])],
+            budgets=sorted(numbers(budgets, "--budgets", low=1)),
+            seeds=numbers(seeds, "--seeds", low=0),
+            actor=actor,
+            critic=critic,
+            width=width,
+            concurrency=concurrency,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            device=device,
+            dtype=dtype,
+        )
+        items = gather(task, problems, limit, split)
+    legs = plan(config)
+    check(config, legs, items)
+    roles = config.run(legs[0].contestant, legs[0].seed, legs[0].limit).load()
+    return compare(config, legs, items, roles, out=out, resume=resume, as_json=as_json)
+
+
+def compare(
+    config: BenchConfig,
+    legs: Sequence[Leg],
+    items: Sequence[Item],
+    roles: Roles,
+    *,
+    out: Path | None,
+    resume: Path | None,
+    as_json: bool,
+) -> int:
+    """Run what is not there yet, show and save the result, and return the exit code."""
+    settings = [settings_of(config, leg, roles, items) for leg in legs]
+    facts = facts_of(config, items, settings[0])
+    interrupted = False
+    with open_rows(config, items, out=out, resume=resume) as rows:
+        try:
+            asyncio.run(work(legs, settings, items, roles, rows, config.concurrency))
+        except KeyboardInterrupt:
+            interrupted = True
+        report = summarize(rows.rows, facts)
+        rows.save(report)
+        if as_json:
+            sys.stdout.write(f"{report.model_dump_json()}\n")
+        else:
+            print_report(report)
+        folder = out or resume
+        if folder is not None and report.rows and not draw_curves(report, folder / "scaling.png"):
+            sys.stderr.write("no picture: pip install 'actorcritic[plot]' draws scaling.png\n")
+    if interrupted:
+        where = f": go on with --resume {folder}" if folder is not None else ""
+        sys.stderr.write(f"interrupted; strategies that had not ended are left out{where}\n")
+        return 130
+    return 1 if any(row.stopped_by == "failed" for row in rows.rows) else 0
+
+
+def open_rows(config: BenchConfig, items: Sequence[Item], *, out: Path | None, resume: Path | None) -> Rows:
+    """Return where the rows go."""
+    if resume is not None:
+        return BenchFolder(resume)
+    if out is None:
+        return Rows()
+    return BenchFolder.create(out, config.model_dump(mode="json"), [(item.problem, item.reference) for item in items])
+
+
+def roles_of(leg: Leg, roles: Roles) -> Roles:
+    """Return who plays in a run: the comparison's roles, or the contestant's own critic."""
+    if leg.contestant.critic is None:
+        return roles
+    critic: Critic = OracleCritic() if leg.contestant.critic == "oracle" else CalculationCritic()
+    return replace(roles, critic=critic)
+
+
+def settings_of(config: BenchConfig, leg: Leg, roles: Roles, items: Sequence[Item]) -> SearchSettings:
+    """Return how a run searches.
+
+    Raises:
+        InputError: the strategy lacks its critic, or the smallest budget cannot pay for one step of some problem.
+    """
+    players = roles_of(leg, roles)
+    settings = replace(
+        config.run(leg.contestant, leg.seed, leg.limit).settings(),
+        exact=players.exact,
+        trial_tokens=players.trial_tokens([item.problem for item in items]),
+    )
+    check_roles(settings.strategy, players.critic)
+    check_budget(players, replace(settings, budget=replace(settings.budget, tokens=min(leg.budgets))), items)
+    return settings
+
+
+def facts_of(config: BenchConfig, items: Sequence[Item], settings: SearchSettings) -> Facts:
+    """Return what the report says of the comparison as a whole."""
+    return Facts(
+        problems=len(items),
+        budget="hard" if settings.exact else "estimated",
+        versions=dict(_versions()),
+        **config.model_dump(exclude={"max_tokens", "device", "dtype"}),
+    )
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    yield "python", platform.python_version()
+    for library in LIBRARIES:
+        try:
+            yield library, version(library)
+        except PackageNotFoundError:
+            continue
+
+
+async def work(
+    legs: Sequence[Leg],
+    settings: Sequence[SearchSettings],
+    items: Sequence[Item],
+    roles: Roles,
+    rows: Rows,
+    concurrency: int,
+) -> None:
+    """Run one leg after the other, every problem that has no row yet."""
+    try:
+        for number, (leg, how) in enumerate(zip(legs, settings, strict=True), start=1):
+            label = leg.contestant.label
+            left = {
+                item.problem.id: item for item in items if not rows.has(label, leg.seed, leg.limit, item.problem.id)
+            }
+            if not left:
+                continue
+            sys.stderr.write(f"{number} of {len(legs)}: {label}, seed {leg.seed}, {leg.limit} tokens\n")
+            players = roles_of(leg, roles)
+            oracle = needs_critic(how.strategy) and players.critic is not None and players.critic.oracle
+            problems = [item.problem for item in left.values()]
+            with Progress(len(left)) as progress:
+                async for scaled in search_budgets(
+                    problems, players.actor, players.critic, how, leg.budgets, concurrency=concurrency
+                ):
+                    row = await judge(left[scaled.result.problem.id], scaled, leg, oracle=oracle)
+                    rows.add(row)
+                    progress.advance(scaled.result.spend.total.logical_tokens, row.readings[-1].correct)
+    finally:
+        await roles.aclose()
+
+
+async def judge(item: Item, scaled: ScaledResult, leg: Leg, *, oracle: bool) -> ProblemRow:
+    """Compare what a problem brought at every budget with the gold side, which nothing in the run has seen."""
+
+    async def read(reading: Reading) -> ReadingRecord:
+        solution = None if reading.attempt is None else reading.attempt.solution
+        usage = reading.spend.usage
+        actor, critic = usage.get("actor"), usage.get("critic")
+        return ReadingRecord(
+            budget_tokens=reading.budget,
+            correct=bool(await verify(item.problem, solution, item.reference)),
+            total_tokens=reading.spend.total.logical_tokens,
+            actor_tokens=actor.logical_tokens if actor else 0,
+            critic_tokens=critic.logical_tokens if critic else 0,
+            seconds=round(reading.seconds, 4),
+            trials=reading.trials,
+            failures=reading.failures,
+        )
+
+    return ProblemRow(
+        strategy=leg.contestant.label,
+        oracle=oracle,
+        seed=leg.seed,
+        limit=leg.limit,
+        problem=item.problem.id,
+        stopped_by=scaled.result.stopped_by,
+        readings=[await read(reading) for reading in scaled.readings],
+    )

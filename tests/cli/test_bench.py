@@ -1,0 +1,276 @@
+"""`actorcritic bench`: the JSON contract, equal tokens, resuming, interruption, one clear line for every mistake."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actorcritic.bench import BenchReport, ProblemRow
+from actorcritic.cli import bench as module
+from actorcritic.engines.scripted import ScriptedEngine
+from actorcritic.loading import Roles
+from actorcritic.search.best_of_n import BestOfN
+from actorcritic.types import Problem, Reference, Solution
+from tests.cli.conftest import Command, Output
+
+TEXT = "Use 7, 13 and 14 to make 15."
+SMALL = ("bench", "--task", "countdown-3", "--limit", 4, "--budgets", "90,200")
+
+
+def report(done: Output) -> dict[str, Any]:
+    """Return the only line on stdout."""
+    (line,) = done.records
+    return line
+
+
+def calls(roles: Roles) -> int:
+    return sum(len(engine.calls) for engine in roles.engines if isinstance(engine, ScriptedEngine))
+
+
+def test_json_prints_the_contract_and_nothing_else(command: Command) -> None:
+    done = command(*SMALL, "--strategies", "greedy,best-of-n:score=logprob,n=3,revise@oracle", "--json")
+    found = report(done)
+    assert done.code == 0
+    BenchReport.model_validate(found)
+    assert (found["task"], found["split"], found["problems"], found["seeds"]) == ("countdown-3", "test", 4, [0])
+    assert found["budget"] == "hard" and found["complete"] is True and found["versions"]["actorcritic"]
+    assert [(row["strategy"], row["budget_tokens"]) for row in found["rows"]] == [
+        (strategy, budget)
+        for strategy in ("greedy", "best-of-n:score=logprob,n=3", "revise@oracle")
+        for budget in (90, 200)
+    ]
+    for row in found["rows"]:
+        assert row["ci_low"] <= row["accuracy"] <= row["ci_high"]
+        assert row["mean_total_tokens"] == pytest.approx(row["mean_actor_tokens"] + row["mean_critic_tokens"])
+        assert 0 < row["mean_total_tokens"] <= row["budget_tokens"] and row["seconds"] >= 0
+        assert row["oracle"] is (row["strategy"] == "revise@oracle")
+        assert row["mean_critic_tokens"] == 0  # an oracle spends nothing, the others ask no critic
+    assert [(duel["budget_tokens"], duel["best"] != "revise@oracle") for duel in found["paired"]] == [
+        (90, True),
+        (200, True),
+    ]
+    assert len(found["paired_all"]) == 6
+
+
+def test_critic_tokens_are_on_the_bill_and_budgets_bring_more(command: Command) -> None:
+    done = command(*SMALL, "--strategies", "revise", "--json", "--seeds", "0,1")
+    small, large = report(done)["rows"]
+    assert small["mean_critic_tokens"] > 0 and small["mean_total_tokens"] < large["mean_total_tokens"]
+    assert "1 of 2: revise, seed 0, 200 tokens" in done.err and "2 of 2: revise, seed 1" in done.err
+
+
+def test_the_same_seed_gives_the_same_report(command: Command) -> None:
+    def run(*more: object) -> list[dict[str, Any]]:
+        rows = report(command(*SMALL, "--strategies", "majority,revise", "--json", *more))["rows"]
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+    assert run() == run()
+    assert run("--seeds", 7) != run()
+    assert run("--concurrency", 1) == run()
+    assert run("--split", "dev") != run()
+
+
+def test_a_person_sees_the_table_and_who_won(command: Command) -> None:
+    done = command(*SMALL, "--strategies", "greedy;majority;revise@oracle")
+    assert done.code == 0
+    for part in ("countdown-3 (test): 4 problems", "accuracy", "critic tokens", "revise@oracle †", "A ceiling"):
+        assert part in done.out
+    assert done.out.count("At 90 tokens ") == 1 and done.out.count("At 200 tokens ") == 1
+
+
+def test_a_problem_file_is_a_task_too(command: Command, problems: Path) -> None:
+    found = report(command("bench", "--problems", problems, "--strategies", "greedy", "--budgets", 200, "--json"))
+    assert (found["task"], found["split"], found["problems"]) == ("problems", None, 3)
+    assert (
+        report(
+            command(
+                "bench", "--problems", problems, "--task", "mine", "--strategies", "greedy", "--budgets", 200, "--json"
+            )
+        )["task"]
+        == "mine"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--strategies", "greedy"), "give --task (countdown, "),
+        (("--task", "chess", "--strategies", "greedy"), "unknown task 'chess'"),
+        (("--task", "sudoku"), "at least one strategy"),
+        (("--task", "sudoku", "--strategies", "wish"), "unknown strategy 'wish'"),
+        (("--task", "sudoku", "--strategies", "greedy", "--budgets", "128,x"), "--budgets takes different whole"),
+        (("--task", "sudoku", "--strategies", "greedy", "--budgets", "0"), "numbers >= 1"),
+        (("--task", "sudoku", "--strategies", "greedy", "--seeds", "1,1"), "--seeds takes different whole"),
+        (("--task", "sudoku", "--strategies", "greedy", "--split", "train"), "--split must be one of test, dev"),
+        (("--task", "sudoku", "--strategies", "greedy", "--limit", "0"), "at least 1, not 0"),
+        (("--task", "sudoku", "--strategies", "revise", "--critic", "none"), "needs a critic"),
+        (("--task", "countdown-3", "--strategies", "greedy", "--budgets", "3"), "too small for one step"),
+        (("--task", "sudoku", "--strategies", "greedy", "--width", "0"), "width must be at least 1"),
+        (("--task", "sudoku", "--strategies", "greedy", "--concurrency", "0"), "--concurrency must be"),
+        (("--problems", "nowhere.jsonl", "--strategies", "greedy"), "cannot read the problem file"),
+        (("--resume", "nowhere"), "nowhere is no run folder"),
+        (("--resume", "nowhere", "--task", "sudoku"), "give nothing else"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    command: Command, arguments: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = command("bench", *arguments)
+    assert done.code == 2 and done.out == ""
+    assert said in done.err and done.err.count("\n") == 1 and "Traceback" not in done.err
+
+
+def test_problems_without_gold_are_refused(command: Command, tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"id": "open", "problem": "Why?"}\n', encoding="utf-8")
+    done = command("bench", "--problems", path, "--strategies", "greedy")
+    assert done.code == 2 and "problem 'open' has no answer to compare with" in done.err
+    done = command("bench", "--problems", path, "--strategies", "greedy", "--split", "dev")
+    assert done.code == 2 and "--split is for tasks" in done.err
+
+
+def test_no_critic_is_loaded_that_nobody_asks(command: Command, roles: list[Roles]) -> None:
+    assert command(*SMALL, "--strategies", "greedy,revise@oracle", "--json").code == 0
+    assert roles[-1].critic is None
+    assert command(*SMALL, "--strategies", "greedy,revise", "--json").code == 0
+    assert roles[-1].critic is not None
+
+
+def test_the_folder_holds_everything_and_is_not_overwritten(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    done = command(*SMALL, "--strategies", "greedy,revise", "--out", folder, "--json")
+    assert done.code == 0
+    assert json.loads((folder / "bench.json").read_text()) == report(done)
+    rows = [ProblemRow.model_validate_json(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    assert len(rows) == 8 and {row.limit for row in rows} == {200}
+    assert json.loads((folder / "run.json").read_text())["config"]["strategies"] == ["greedy", "revise"]
+    again = command(*SMALL, "--strategies", "greedy", "--out", folder)
+    assert again.code == 2 and "holds a run already" in again.err
+    other = command("solve", "--resume", folder)
+    assert other.code == 2 and other.err.count("\n") == 1
+
+
+def test_resuming_runs_no_finished_problem_again(command: Command, tmp_path: Path, roles: list[Roles]) -> None:
+    folder = tmp_path / "run"
+    whole = report(command(*SMALL, "--strategies", "majority,revise", "--out", folder, "--json"))
+    made, log = calls(roles[-1]), folder / "rows.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    for cut in (0, 3, 8):
+        log.write_bytes(b"".join(lines[:cut]) + b'{"torn')
+        done = command("bench", "--resume", folder, "--json")
+        assert done.code == 0
+        for row, before in zip(report(done)["rows"], whole["rows"], strict=True):
+            assert {**row, "seconds": 0} == {**before, "seconds": 0}
+        assert len(log.read_bytes().splitlines()) == 8
+        assert (calls(roles[-1]) == 0) == (cut == 8) and (calls(roles[-1]) == made) == (cut == 0)
+
+
+def test_a_broken_or_a_busy_folder_is_refused(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert command(*SMALL, "--strategies", "greedy", "--out", folder).code == 0
+    with open(folder / "rows.jsonl", "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        busy = command("bench", "--resume", folder)
+    assert busy.code == 2 and "in use by another writer" in busy.err
+    (folder / "rows.jsonl").write_text("{}\n", encoding="utf-8")
+    broken = command("bench", "--resume", folder)
+    assert broken.code == 2 and "line 1: this is no row" in broken.err
+    options = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**options, "config": {"strategy": "greedy"}}), encoding="utf-8")
+    foreign = command("bench", "--resume", folder)
+    assert foreign.code == 2 and "no comparison that this version can go on with" in foreign.err
+
+
+@pytest.fixture
+def interrupt_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return how to interrupt the run at the judging of problem number n."""
+
+    def install(number: int) -> None:
+        seen = 0
+        judge = module.judge
+
+        async def interrupt(*args: Any, **options: Any) -> ProblemRow:
+            nonlocal seen
+            seen += 1
+            if seen > number:
+                raise KeyboardInterrupt
+            return await judge(*args, **options)
+
+        monkeypatch.setattr(module, "judge", interrupt)
+
+    return install
+
+
+def test_an_interruption_prints_what_is_finished(
+    command: Command, tmp_path: Path, interrupt_after: Callable[[int], None]
+) -> None:
+    folder = tmp_path / "run"
+    interrupt_after(6)
+    done = command(*SMALL, "--strategies", "greedy,majority,revise", "--out", folder, "--json")
+    assert done.code == 130 and f"go on with --resume {folder}" in done.err
+    found = report(done)
+    assert {row["strategy"] for row in found["rows"]} == {"greedy"} and found["complete"] is False
+    assert len((folder / "rows.jsonl").read_text().splitlines()) == 6
+    interrupt_after(100)
+
+
+def test_an_interruption_without_a_folder(command: Command, interrupt_after: Callable[[int], None]) -> None:
+    interrupt_after(2)
+    done = command(*SMALL, "--strategies", "greedy")
+    assert done.code == 130 and "left out\n" in done.err and "At " not in done.out
+
+
+def test_a_policy_that_plans_with_its_budget_runs_once_per_budget(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = report(command(*SMALL, "--strategies", "best-of-n:score=logprob", "--json"))
+    monkeypatch.setattr(BestOfN, "ANYTIME", False)
+    done = command(*SMALL, "--strategies", "best-of-n:score=logprob", "--json")
+    assert "1 of 2: best-of-n:score=logprob, seed 0, 90 tokens" in done.err
+    assert [row["accuracy"] for row in report(done)["rows"]] == [row["accuracy"] for row in at_once["rows"]]
+
+
+def test_a_problem_that_fails_gives_exit_code_1(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr("actorcritic.actor.ModelActor.propose", refuse)
+    done = command(*SMALL, "--strategies", "greedy", "--json")
+    assert done.code == 1
+    assert [(row["accuracy"], row["failures"]) for row in report(done)["rows"]] == [(0.0, 4), (0.0, 4)]
+
+
+def test_the_gold_side_reaches_the_judge_only(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p.jsonl"
+    line = {"id": "a", "problem": TEXT, "answer": "14 + 1 = 15", "checker": "exact"}
+    path.write_text(json.dumps(line), encoding="utf-8")
+    seen: list[str | None] = []
+
+    async def verify(problem: Problem, solution: Solution | None, reference: Reference) -> bool:
+        seen.append(reference.answer)
+        return True
+
+    monkeypatch.setattr(module, "verify", verify)
+    done = command("bench", "--problems", path, "--strategies", "greedy", "--budgets", "200", "--json")
+    assert report(done)["rows"][0]["accuracy"] == 1 and seen == ["14 + 1 = 15"]
+
+
+def test_without_matplotlib_a_line_says_so(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    done = command(*SMALL, "--strategies", "greedy", "--out", tmp_path / "run")
+    assert done.code == 0 and "actorcritic[plot]" in done.err and not (tmp_path / "run" / "scaling.png").exists()
+
+
+def test_with_matplotlib_there_is_a_picture(command: Command, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    done = command(*SMALL, "--strategies", "greedy,revise@oracle", "--out", tmp_path / "run")
+    assert done.code == 0 and (tmp_path / "run" / "scaling.png").read_bytes().startswith(b"\x89PNG")
