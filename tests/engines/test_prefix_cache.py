@@ -82,3 +82,28 @@ def test_the_buffer_grows_and_moves_without_loss() -> None:
     assert torch.equal(buffer.save(0, 5, 7), block)
     assert not buffer.save(0, 0, 5).any()
     assert buffer.token_bytes == block[:, :, 0].nbytes
+
+
+@given(
+    calls=st.lists(st.tuples(st.integers(1, 20), st.integers(1, 900), st.integers(0, 900), st.booleans()), max_size=8),
+    limit=st.integers(0, 2**20),
+)
+def test_the_buffer_always_has_room_and_keeps_what_is_used(calls: list[tuple[int, int, int, bool]], limit: int) -> None:
+    buffer = KvBuffer(
+        layers=1, kv_heads=1, head_size=1, dtype=torch.float32, device=torch.device("cpu"), limit_bytes=limit
+    )
+    for slots, columns, used, shrink in calls:
+        used = min(used, buffer.columns)
+        live = min(slots - 1, buffer.data.shape[2]) if shrink else buffer.data.shape[2]
+        buffer.data[:, :, :live, :used] = torch.rand(1, 2, live, used, 1, 1)
+        before = buffer.data[:, :, :live, :used].clone()
+        buffer.reserve(slots, columns, used=used if shrink else None)
+        assert buffer.data.shape[2] >= slots and buffer.columns >= columns
+        assert torch.equal(buffer.data[:, :, :live, :used], before)
+
+
+def test_one_long_row_does_not_make_later_rows_long() -> None:
+    buffer = KvBuffer(layers=1, kv_heads=1, head_size=1, dtype=torch.float32, device=torch.device("cpu"))
+    buffer.reserve(1, 8000)
+    buffer.reserve(64, 100, used=100)
+    assert buffer.columns < 300

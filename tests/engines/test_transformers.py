@@ -243,6 +243,23 @@ async def test_a_cancelled_request_frees_its_place() -> None:
     await engine.aclose()
 
 
+async def test_requests_wait_for_memory(engine: TransformersEngine) -> None:
+    token_bytes = 4 * 2 * 128 * 4
+    small = make_engine(batch_bytes=3 * 40 * token_bytes, prefix_cache_bytes=0)
+    requests = [ask((30 + i, 31), 38, seed=i) for i in range(9)]
+    flights = [asyncio.create_task(small.generate(request)) for request in requests]
+    most = 0
+    while not all(flight.done() for flight in flights):
+        most = max(most, small.running)
+        await asyncio.sleep(0.001)
+    assert most == 3
+    for flight, expected in zip(flights, await gather(engine, requests), strict=True):
+        assert flight.result().tokens == expected.tokens
+    long = await small.generate(ask((30, 31), 200, seed=1))
+    assert long.usage.completion_tokens == 200
+    await small.aclose()
+
+
 async def test_a_failing_model_fails_its_requests_and_nothing_else(
     engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

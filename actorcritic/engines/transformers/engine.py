@@ -41,6 +41,9 @@ class TransformersOptions:
     single request on a CPU feels most, and slower reading of long prompts."""
     prefix_cache_bytes: int = 512 * 2**20
     """Most memory for prefixes shared across requests; 0 = no cache."""
+    batch_bytes: int = 4 * 2**30
+    """Most memory for the keys and values of running requests, all their `max_tokens` counted; those that do not fit
+    wait. A single request may take more."""
     threads: int | None = None
     """Threads that torch may use. torch knows one number for the whole process, so None leaves it alone."""
     licence: str | None = None
@@ -74,7 +77,7 @@ class TransformersEngine:
         if chosen.threads is not None:
             torch.set_num_threads(chosen.threads)
         self._text = Text(tokenizer)
-        self._runner = ModelRunner(model, invariant=chosen.batch_invariant)
+        self._runner = ModelRunner(model, invariant=chosen.batch_invariant, limit_bytes=chosen.batch_bytes)
         self._cache = PrefixCache(chosen.prefix_cache_bytes)
         self._info = EngineInfo(
             model=fingerprint(model),

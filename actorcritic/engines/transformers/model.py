@@ -105,7 +105,7 @@ class ModelRunner:
         invariant: whether a row's numbers are the same whatever runs beside it (asked for, and found to hold).
     """
 
-    def __init__(self, model: PreTrainedModel, *, invariant: bool) -> None:
+    def __init__(self, model: PreTrainedModel, *, invariant: bool, limit_bytes: int = 2**32) -> None:
         config = model.config.get_text_config()
         heads = int(config.num_attention_heads)
         self.model: PreTrainedModel | None = model
@@ -117,6 +117,7 @@ class ModelRunner:
             head_size=int(getattr(config, "head_dim", None) or config.hidden_size // heads),
             dtype=next(model.parameters()).dtype,
             device=self.device,
+            limit_bytes=limit_bytes,
         )
         # A mask of four dimensions is taken as it is, so that models build none of their own.
         self._no_mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=self.device)

@@ -217,6 +217,9 @@ class Scheduler:
             row = self._waiting.popleft()
             if row.cancelled:
                 continue
+            if not self._fits(row):
+                later.append(row)
+                break
             # The last prompt token is always read, since what follows it is what is asked for.
             blocks = self._cache.match(row.prompt[:-1])
             hit = sum(block.shape[2] for block in blocks)
@@ -229,9 +232,16 @@ class Scheduler:
             self._enter(row, blocks)
         self._waiting.extendleft(reversed(later))
 
+    def _fits(self, row: Row) -> bool:
+        """Say whether there is memory for one more row, were every row to use all its tokens."""
+        longest = max(len(one.prompt) + one.limit for one in (*self._rows, row))
+        buffer = self._runner.buffer
+        return not self._rows or (len(self._rows) + 1) * longest * buffer.token_bytes <= buffer.limit_bytes
+
     def _enter(self, row: Row, blocks: list[torch.Tensor]) -> None:
         slot = len(self._rows)
-        self._runner.buffer.reserve(slot + 1, len(row.prompt) + 1)
+        used = max((one.known for one in self._rows), default=0)
+        self._runner.buffer.reserve(slot + 1, len(row.prompt) + 1, used=used)
         for block in blocks:
             self._runner.buffer.load(slot, row.known, block)
             row.known += block.shape[2]
