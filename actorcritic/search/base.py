@@ -16,11 +16,11 @@ from typing import Any, ClassVar, Self, cast
 from actorcritic.errors import RecordError
 from actorcritic.search.options import Option, Options, OptionValue, choice, number
 from actorcritic.search.policy import CRITIQUE, TEMPERATURE
-from actorcritic.search.ranking import Rank, by_critic, by_logprob, check_outcome
+from actorcritic.search.ranking import Rank, by_critic, by_logprob, check_outcome, passes
 from actorcritic.search.tree import Node, Status, Tree
 from actorcritic.types import Action, Failure, JsonValue, Outcome, StopReason, Trial
 
-__all__ = ["FAILURES_IN_ROW", "SAMPLING", "TreePolicy"]
+__all__ = ["FAILURES_IN_ROW", "SAMPLING", "STOP_AT", "TreePolicy"]
 
 FAILURES_IN_ROW = 16
 """After so many failures without a result between them a search without an end gives up: the model must be gone."""
@@ -31,6 +31,11 @@ SAMPLING = (
 )
 """The options of every policy that samples."""
 
+STOP_AT = number(
+    "stop_at", None, "score from which a finished solution judged correct ends the search; none = never", low=0, high=1
+)
+"""The option of searches that would otherwise spend their whole budget."""
+
 
 class TreePolicy(ABC):
     """A search over a tree of trials. Mutable; see `Policy` for the protocol."""
@@ -40,7 +45,11 @@ class TreePolicy(ABC):
     OPTIONS: ClassVar[tuple[Option, ...]]
     """What the constructor takes beside the seed."""
     COUNT: ClassVar[str | None] = None
-    """The option that limits the number of trials; without it the policy goes on until it is stopped."""
+    """The option that limits the search; where it is none the policy goes on until it is stopped."""
+    DEFAULT_COUNT: ClassVar[int] = 8
+    """What that option is where neither a person nor a budget limits the search."""
+    COUNTS_TRIALS: ClassVar[bool] = True
+    """Whether that option counts trials; otherwise the policy itself keeps to it."""
     ANYTIME: ClassVar[bool] = True
     """Whether the plan is the same under any budget, so that one run tells what every smaller budget would bring.
     False for a policy that plans with the budget: a comparison then runs it once per budget."""
@@ -49,7 +58,7 @@ class TreePolicy(ABC):
         self.seed = seed
         self.options = Options(self.OPTIONS, options)
         self.tree = Tree()
-        self._limit = self.options.maybe_whole(self.COUNT) if self.COUNT else None
+        self._limit = self.options.maybe_whole(self.COUNT) if self.COUNT and self.COUNTS_TRIALS else None
         self._in_flight = 0
         self._failures = 0
         self._stopped: StopReason | None = None
@@ -189,11 +198,20 @@ class TreePolicy(ABC):
             options[TEMPERATURE] = temperature
         return Trial(id=len(self.tree), action=action, parent=parent, options={**options, **extra})
 
+    def _good_enough(self, outcome: Outcome) -> bool:
+        """Return whether a solution ends the search by the option `stop_at`."""
+        stop_at = self.options.maybe_real("stop_at")
+        return stop_at is not None and passes(outcome, stop_at)
+
     def _stop(self, reason: StopReason) -> None:
         """End the search; what is in flight no longer matters."""
         self._stopped = reason
         if self._in_flight:
             self._cancel([node.id for node in self.tree if node.status is Status.ASKED])
+
+    def _end(self) -> None:
+        """End a search that did all it planned; it failed only if nothing came of it."""
+        self._stop("completed" if self._best is not None else "failed")
 
     def _cancel(self, trials: list[int]) -> None:
         """Give up trials in flight."""
@@ -213,7 +231,7 @@ class TreePolicy(ABC):
         if self._stopped is not None:
             return
         if self._all_asked and not self._in_flight:
-            self._stop("completed" if any(node.status is Status.DONE for node in self.tree) else "failed")
+            self._end()
         elif self._failures >= FAILURES_IN_ROW:
             self._stop("failed")
 

@@ -15,7 +15,7 @@ from actorcritic.search.base import SAMPLING
 from actorcritic.search.options import Option, OptionValue, integer, number
 from actorcritic.search.policy import CRITIQUE
 from actorcritic.search.ranking import passes
-from actorcritic.search.tree import Node, Status
+from actorcritic.search.tree import Node
 from actorcritic.search.voting import VotePolicy
 from actorcritic.types import Action, JsonValue, Outcome, Trial
 
@@ -67,8 +67,7 @@ class SelfCheck(VotePolicy):
         if self._candidates is None:
             self._candidates = self._uncertain()
         if not self._candidates:
-            done = any(node.status is Status.DONE for node in self.tree)
-            self._stop("completed" if done else "failed")
+            self._end()
 
     def _uncertain(self) -> list[int]:
         """Return one solution of each answer in the order in which they are to be judged; none if the lead is clear."""

@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from actorcritic.errors import InputError, RecordError
 from actorcritic.search.adaptive_vote import AdaptiveVote
 from actorcritic.search.base import TreePolicy
+from actorcritic.search.beam import Beam
 from actorcritic.search.best_of_n import BestOfN
+from actorcritic.search.dvts import Dvts
 from actorcritic.search.filtered_vote import FilteredVote
 from actorcritic.search.greedy import Greedy
 from actorcritic.search.majority import Majority
 from actorcritic.search.options import OptionValue
+from actorcritic.search.particle import Particle
 from actorcritic.search.refine import Refine
 from actorcritic.search.revise import Revise
 from actorcritic.search.self_check import SelfCheck
@@ -23,7 +26,6 @@ from actorcritic.search.weighted_vote import WeightedVote
 from actorcritic.types import JsonValue
 
 __all__ = [
-    "DEFAULT_COUNT",
     "STRATEGIES",
     "StrategySpec",
     "load_policy",
@@ -43,13 +45,13 @@ POLICIES: tuple[type[TreePolicy], ...] = (
     AdaptiveVote,
     Refine,
     Revise,
+    Beam,
+    Dvts,
+    Particle,
 )
 
 STRATEGIES: Mapping[str, type[TreePolicy]] = {policy.NAME: policy for policy in POLICIES}
 """Every strategy by its name."""
-
-DEFAULT_COUNT = 8
-"""How many trials a strategy may make where neither its options nor a budget limit it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,7 @@ def make_policy(spec: StrategySpec, *, seed: int = 0, budgeted: bool = False) ->
     Args:
         spec: the strategy.
         seed: of the policy's own random choices.
-        budgeted: True where a budget ends the search; otherwise a strategy without a count gets `DEFAULT_COUNT`.
+        budgeted: True where a budget ends the search; otherwise a strategy without a count gets its default.
 
     Raises:
         InputError: an option or value is refused.
@@ -105,7 +107,7 @@ def make_policy(spec: StrategySpec, *, seed: int = 0, budgeted: bool = False) ->
     policy = STRATEGIES[spec.name]
     options = dict(spec.options)
     if policy.COUNT is not None and not budgeted and options.get(policy.COUNT) is None:
-        options[policy.COUNT] = DEFAULT_COUNT
+        options[policy.COUNT] = policy.DEFAULT_COUNT
     return policy(seed=seed, **options)
 
 

@@ -265,18 +265,28 @@ def option_cases() -> list[tuple[str, Option]]:
     return [(name, option) for name, policy in STRATEGIES.items() for option in policy.OPTIONS]
 
 
-OTHER: dict[str, str] = {"temperature": "0.3", "accept": "0.9"}
-"""A telling value for options whose default cannot simply be moved."""
+OTHER: dict[str, str] = {
+    "temperature": "0.3",
+    "accept": "0.9",
+    "stop_at": "0",
+    "iterations": "2",
+    "searches": "1",
+    "beam_width": "2",
+    "beam n": "8",
+    "dvts n": "8",
+}
+"""A telling value for options whose default cannot simply be moved; by name, or by strategy and name."""
 
 
-def other_values(option: Option) -> tuple[str, ...]:
+def other_values(name: str, option: Option) -> tuple[str, ...]:
     """Return values other than the default."""
     if option.kind == "choice":
         return option.choices[1:]
     if option.kind == "flag":
         return ("true",)
-    if option.name in OTHER:
-        return (OTHER[option.name],)
+    telling = OTHER.get(f"{name} {option.name}", OTHER.get(option.name))
+    if telling is not None:
+        return (telling,)
     if option.kind == "integer":
         default = option.default
         return (str(default + 1 if isinstance(default, int) else 3),)
@@ -287,7 +297,7 @@ def other_values(option: Option) -> tuple[str, ...]:
 
 @pytest.mark.parametrize(("name", "option"), option_cases(), ids=lambda value: getattr(value, "name", value))
 def test_every_option_does_something(name: str, option: Option) -> None:
-    for value in other_values(option):
+    for value in other_values(name, option):
         plain, changed = (histories(text) for text in (name, f"{name}:{option.name}={value}"))
         assert plain != changed, f"{option.name}={value} changes nothing"
 

@@ -4,7 +4,6 @@ import pytest
 
 from actorcritic.errors import InputError
 from actorcritic.search.strategies import (
-    DEFAULT_COUNT,
     STRATEGIES,
     StrategySpec,
     make_policy,
@@ -64,7 +63,7 @@ def test_a_budget_takes_the_place_of_the_default_count() -> None:
     free = Driver(world, trials=30).run(make_policy(parse_strategy("majority")))
     budgeted = Driver(world, trials=30).run(make_policy(parse_strategy("majority"), budgeted=True))
     both = Driver(world, trials=30).run(make_policy(parse_strategy("majority:n=5"), budgeted=True))
-    assert [len(policy.tree) for policy in (free, budgeted, both)] == [DEFAULT_COUNT, 30, 5]
+    assert [len(policy.tree) for policy in (free, budgeted, both)] == [8, 30, 5]
     assert [policy.stopped for policy in (free, budgeted, both)] == ["completed", None, "completed"]
 
 
