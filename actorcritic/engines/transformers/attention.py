@@ -24,6 +24,9 @@ ATTENTION = "actorcritic_rows"
 _WINDOW_STEP = 16
 """Batch-invariant: windows are multiples of this, so that vectorised loops have no tail."""
 
+_STRETCH = 64
+"""Batch-invariant: prompt tokens that share a window."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
@@ -133,9 +136,10 @@ _How = tuple[float | None, int | None]
 
 def _decode(plan: RowPlan, rows: Tensor, keys: Tensor, values: Tensor, how: _How) -> Tensor:
     """Attend for one token of each of the first slots: [n, heads, head_size] in and out."""
+    scaling, sliding = how
     count, window = plan.decoding, plan.window(plan.longest)
     near = keys[:count, :window].transpose(1, 2), values[:count, :window].transpose(1, 2)
-    return _attend_each(plan, -1, rows, near, how)
+    return _attend_each(rows, near, plan.mask(-1, sliding, rows.shape[1] // keys.shape[2]), scaling)
 
 
 def _read(plan: RowPlan, part: int, rows: Tensor, keys: Tensor, values: Tensor, how: _How) -> Tensor:
@@ -143,35 +147,35 @@ def _read(plan: RowPlan, part: int, rows: Tensor, keys: Tensor, values: Tensor, 
     scaling, sliding = how
     segment = plan.segments[part]
     count, heads, size = rows.shape
-    window = plan.window(segment.start + count)
-    near_keys = keys[segment.slot : segment.slot + 1, :window].transpose(1, 2)
-    near_values = values[segment.slot : segment.slot + 1, :window].transpose(1, 2)
-    if plan.invariant:
-        near = near_keys.expand(count, -1, -1, -1), near_values.expand(count, -1, -1, -1)
-        return _attend_each(plan, part, rows, near, how)
     kv_heads = keys.shape[2]
     groups = heads // kv_heads
+    near_keys = keys[segment.slot : segment.slot + 1].transpose(1, 2)
+    near_values = values[segment.slot : segment.slot + 1].transpose(1, 2)
+    if plan.invariant:
+        mask, parts = plan.mask(part, sliding, groups), list[Tensor]()
+        # In stretches, since the first tokens of a long prompt need not look past themselves.
+        for start in range(0, count, _STRETCH):
+            stop = min(start + _STRETCH, count)
+            window = plan.window(segment.start + stop)
+            near = tuple(one[:, :, :window].expand(stop - start, -1, -1, -1) for one in (near_keys, near_values))
+            parts.append(_attend_each(rows[start:stop], (near[0], near[1]), mask[start:stop, ..., :window], scaling))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+    window = plan.window(segment.start + count)
     # Query heads that share a key head stand one after another as more queries, so that nothing is repeated.
     queries = rows.transpose(0, 1).reshape(1, kv_heads, groups * count, size)
     mask = plan.mask(part, sliding, 1)[:, 0, 0].repeat(groups, 1)
     out = torch.nn.functional.scaled_dot_product_attention(
-        queries, near_keys, near_values, attn_mask=mask[None, None], scale=scaling
+        queries, near_keys[:, :, :window], near_values[:, :, :window], attn_mask=mask[None, None], scale=scaling
     )
     return out.reshape(heads, count, size).transpose(0, 1)
 
 
-def _attend_each(plan: RowPlan, part: int, rows: Tensor, near: tuple[Tensor, Tensor], how: _How) -> Tensor:
+def _attend_each(rows: Tensor, near: tuple[Tensor, Tensor], mask: Tensor, scaling: float | None) -> Tensor:
     """Attend with every token as a batch entry of its own."""
-    scaling, sliding = how
     count, heads, size = rows.shape
     kv_heads = near[0].shape[1]
-    groups = heads // kv_heads
     out = torch.nn.functional.scaled_dot_product_attention(
-        rows.reshape(count, kv_heads, groups, size),
-        near[0],
-        near[1],
-        attn_mask=plan.mask(part, sliding, groups),
-        scale=scaling,
+        rows.reshape(count, kv_heads, heads // kv_heads, size), near[0], near[1], attn_mask=mask, scale=scaling
     )
     return out.reshape(count, heads, size)
 
