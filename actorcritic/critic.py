@@ -143,10 +143,11 @@ def check_equations(step: Step) -> StepCritique:
     for equation in equations:
         left, right = equation["left"].strip(), equation["right"].strip()
         try:
-            value, claimed = calculate(left), calculate(right)
+            holds = calculate(f"({left}) = ({right})") == "true"
+            value = "" if holds else calculate(left)
         except ToolError as error:
             return StepCritique(verdict=Verdict.UNSCORED, explanation=str(error))
-        if value != claimed:
+        if not holds:
             return StepCritique(verdict=Verdict.INCORRECT, explanation=f"{left} is {value}, not {right}", score=0.0)
     if not equations:
         return StepCritique(verdict=Verdict.UNSCORED, explanation="no equation to check")

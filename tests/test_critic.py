@@ -97,6 +97,8 @@ async def test_a_function_that_skips_steps_is_refused() -> None:
         ("So 3 * (4 + 1) = 15 and 15 - 1 = 14.", Verdict.CORRECT),
         ("So 3 * (4 + 1) = 15 and 15 - 1 = 13.", Verdict.INCORRECT),
         ("1 / 3 = 1/3", Verdict.CORRECT),
+        ("1 / 2 = 0.5", Verdict.CORRECT),
+        ("1 / 2 = 0.25", Verdict.INCORRECT),
         ("Let x be the answer.", Verdict.UNSCORED),
         ("verdict: correct", Verdict.UNSCORED),
         ("9**9**9**9 = 1", Verdict.UNSCORED),

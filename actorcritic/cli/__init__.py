@@ -1,5 +1,5 @@
 """The command line."""
 
-from actorcritic.cli.main import main
+from actorcritic.cli.app import main
 
 __all__ = ["main"]

@@ -115,8 +115,16 @@ def compare(
     resume: Path | None,
     as_json: bool,
 ) -> int:
-    """Run what is not there yet, show and save the result, and return the exit code."""
+    """Run what is not there yet, show and save the result, and return the exit code.
+
+    Raises:
+        InputError: a strategy cannot run with these models, or the folder was begun with others.
+    """
     settings = [settings_of(config, leg, roles, items) for leg in legs]
+    models = [engine.info.model for engine in roles.engines]
+    if resume is not None and config.models != models:
+        raise InputError(f"the models are no longer those that {resume} was begun with: start anew with --out")
+    config = config.model_copy(update={"models": models})
     facts = facts_of(config, items, settings[0])
     interrupted = False
     with open_rows(config, items, out=out, resume=resume) as rows:

@@ -48,6 +48,8 @@ class BenchConfig(BaseModel):
     max_tokens: int
     device: str
     dtype: str
+    models: list[str] = []
+    """Fingerprints of the models, known once they are loaded; rows of other models do not belong together."""
 
     @property
     def contestants(self) -> tuple[Contestant, ...]:

@@ -141,7 +141,7 @@ def _number(trial: int | None) -> str:
 
 def print_summary(console: Console, results: Sequence[Judged], seconds: float) -> None:
     """Print the table at the end: accuracy before and after critique, tokens of actor and critic, seconds."""
-    table = Table(title=f"{len(results)} problems", title_justify="left")
+    table = Table(title="1 problem" if len(results) == 1 else f"{len(results)} problems", title_justify="left")
     table.add_column("")
     table.add_column("value", justify="right")
     table.add_row("accuracy of the first attempts", share(r.before for r in results))

@@ -94,11 +94,20 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
             seed=seed,
         )
         items = collect(problem, problems, limit)
+    return begin(config, items, out, resume, as_json=as_json)
+
+
+def begin(config: RunConfig, items: Sequence[Item], out: Path | None, resume: Path | None, *, as_json: bool) -> int:
+    """Check everything that can be checked, load the models, open the run folder, and solve.
+
+    Raises:
+        InputError: something cannot work; nothing has been written or spent.
+    """
+    problems = [item.problem for item in items]
     settings = config.settings()
-    config.check(settings, [item.problem for item in items])
+    config.check(settings, problems)
     roles = config.load()
-    trial_tokens = roles.trial_tokens([item.problem for item in items])
-    settings = replace(settings, exact=roles.exact, trial_tokens=trial_tokens)
+    settings = replace(settings, exact=roles.exact, trial_tokens=roles.trial_tokens(problems))
     check_roles(settings.strategy, roles.critic)
     check_budget(roles, settings, items)
     pairs = [(item.problem, item.reference) for item in items]

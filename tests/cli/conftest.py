@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from actorcritic.cli.main import run
+from actorcritic.cli.app import run
 from actorcritic.cli.runs import RunConfig
 from actorcritic.loading import Roles
 

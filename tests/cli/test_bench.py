@@ -188,6 +188,17 @@ def test_a_broken_or_a_busy_folder_is_refused(command: Command, tmp_path: Path) 
     assert foreign.code == 2 and "no comparison that this version can go on with" in foreign.err
 
 
+def test_rows_of_other_models_are_not_mixed(command: Command, tmp_path: Path, roles: list[Roles]) -> None:
+    folder = tmp_path / "run"
+    done = command(*SMALL, "--strategies", "greedy", "--out", folder, "--json")
+    assert report(done)["models"] == [engine.info.model for engine in roles[-1].engines]
+    options = json.loads((folder / "run.json").read_text())
+    options["config"]["models"] = ["an older one"]
+    (folder / "run.json").write_text(json.dumps(options), encoding="utf-8")
+    other = command("bench", "--resume", folder)
+    assert other.code == 2 and "the models are no longer those" in other.err
+
+
 @pytest.fixture
 def interrupt_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Return how to interrupt the run at the judging of problem number n."""
