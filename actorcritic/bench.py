@@ -108,7 +108,7 @@ class ReadingRecord(_Record):
     actor_tokens: int
     critic_tokens: int
     seconds: float
-    """From the problem's start, the other problems in flight beside it."""
+    """The problem's share of the time: of k problems in flight each takes a k-th."""
     trials: int
     failures: int
 
@@ -144,7 +144,7 @@ class BenchRow(_Record):
     """Logical tokens per problem."""
     mean_trials: float
     seconds: float
-    """Mean per problem, from its start, with all problems in flight beside it."""
+    """Mean per problem; all problems together took as long as the run."""
     failures: int
     """What failed, summed over problems and seeds."""
 
@@ -186,6 +186,8 @@ class Facts(_Record):
     budgets: list[int]
     actor: str
     critic: str | None
+    models: list[str]
+    """Fingerprints of the models behind them."""
     width: int
     concurrency: int
     temperature: float

@@ -23,7 +23,7 @@ from actorcritic.protocols import Actor, Critic
 from actorcritic.search.strategies import STRATEGIES, StrategySpec
 from actorcritic.types import Critique, Failure, Outcome, Problem, Solution, Trial
 
-__all__ = ["BudgetJournal", "Reading", "ScaledResult", "is_anytime", "search_budgets"]
+__all__ = ["BudgetJournal", "Reading", "ScaledResult", "SharedClock", "is_anytime", "search_budgets"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Reading:
     trials: int
     """How many had ended, failed and cancelled ones included."""
     seconds: float
-    """From the problem's start to the end of the last of them, the other problems in flight beside it."""
+    """The problem's share of the time until the last of them had ended: of k problems in flight each takes a k-th."""
     failures: int
     """What had failed in these trials."""
 
@@ -53,23 +53,55 @@ class ScaledResult:
     """One per budget, the smallest first."""
 
 
+class SharedClock:
+    """Seconds as one of the problems in flight counts them: it stands for none, and is slower the more there are.
+
+    So the seconds of all problems add up to those of the run. Mutable.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._last = now()
+        self._shared = 0.0
+        self._running = 0
+
+    def read(self) -> float:
+        """Return the time."""
+        now = self._now()
+        if self._running:
+            self._shared += (now - self._last) / self._running
+        self._last = now
+        return self._shared
+
+    def enter(self) -> float:
+        """Count one more problem from now on; returns the time."""
+        shared = self.read()
+        self._running += 1
+        return shared
+
+    def leave(self) -> None:
+        """Count one problem less from now on."""
+        self.read()
+        self._running -= 1
+
+
 class BudgetJournal(SilentJournal):
     """A journal that takes a reading whenever a commit passes a budget. Mutable; belongs to one session."""
 
-    def __init__(self, session: Session, budgets: Iterable[int], *, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, session: Session, budgets: Iterable[int], clock: SharedClock) -> None:
         """Follow a session from its beginning.
 
         Args:
             session: A session at its beginning.
             budgets: Logical tokens.
-            clock: Gives seconds.
+            clock: The clock of all problems in flight.
         """
         self.readings: list[Reading] = []
         """Those taken so far, the smallest budget first."""
         self._session = session
         self._waiting = sorted(budgets, reverse=True)
         self._clock = clock
-        self._start = clock()
+        self._start = clock.enter()
         self._spend = Spend()
         self._seconds = 0.0
         self._trials = 0
@@ -88,11 +120,12 @@ class BudgetJournal(SilentJournal):
             self._read(self._session.policy.best)
         self._spend = after
         self._trials += 1
-        self._seconds = self._clock() - self._start
+        self._seconds = self._clock.read() - self._start
         self._failures += self._failed.pop(trial.id, 0)
 
     def finished(self, result: ProblemResult) -> None:
         """See `Journal.finished`; larger budgets would have brought the same."""
+        self._clock.leave()
         while self._waiting:
             self._read(result.best)
 
@@ -146,11 +179,12 @@ async def search_budgets(
     limits: Budget = replace(settings.budget, tokens=max(budgets))
     settings = replace(settings, budget=limits)
     journals: dict[str, BudgetJournal] = {}
+    clock = SharedClock()
 
     def sessions() -> Iterable[Session]:
         for problem in problems:
             session = new_session(problem, settings, SilentJournal())
-            session.journal = journals[problem.id] = BudgetJournal(session, budgets)
+            session.journal = journals[problem.id] = BudgetJournal(session, budgets, clock)
             yield session
 
     async for result in solve_all(sessions(), actor, critic, settings, concurrency=concurrency):

@@ -61,6 +61,7 @@ def facts(strategies: list[str], *, problems: int, seeds: int = 1, budgets: tupl
         budgets=list(budgets),
         actor="a",
         critic="c",
+        models=["m"],
         width=1,
         concurrency=8,
         temperature=1.0,

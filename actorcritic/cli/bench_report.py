@@ -60,17 +60,19 @@ def draw_curves(report: BenchReport, path: Path) -> bool:
         figures = importlib.import_module("matplotlib.figure")
     except ImportError:
         return False
-    figure = figures.Figure(figsize=(8, 5), layout="constrained")
+    figure = figures.Figure(figsize=(10, 5), layout="constrained")
     axes = figure.add_subplot()
-    for strategy in report.strategies:
+    for at, strategy in enumerate(report.strategies):
         rows = [row for row in report.rows if row.strategy == strategy]
+        # Each curve a little to the right of the one before, so that their intervals do not hide one another.
+        shift = 2 ** (0.02 * (at - (len(report.strategies) - 1) / 2))
         if rows:
             axes.errorbar(
-                [row.budget_tokens for row in rows],
+                [row.budget_tokens * shift for row in rows],
                 [row.accuracy for row in rows],
                 yerr=_bars(rows),
                 label=strategy,
-                capsize=3,
+                capsize=2,
                 marker="o",
                 linestyle="--" if rows[0].oracle else "-",
             )
@@ -80,7 +82,7 @@ def draw_curves(report: BenchReport, path: Path) -> bool:
     axes.set_ylabel(f"accuracy on {report.problems} problems, 95% intervals")
     axes.set_title(report.task)
     axes.grid(visible=True, alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=150)
     return True
 

@@ -9,7 +9,7 @@ import pytest
 from actorcritic.budget import Budget
 from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.errors import EngineError, InputError
-from actorcritic.graphs.scaling import ScaledResult, is_anytime, search_budgets
+from actorcritic.graphs.scaling import ScaledResult, SharedClock, is_anytime, search_budgets
 from actorcritic.graphs.session import ProblemResult, SilentJournal
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import new_session, solve_all
@@ -121,6 +121,24 @@ async def test_no_call_is_made_for_a_smaller_budget() -> None:
     async for _ in search_budgets(PROBLEMS[:3], actor, critic, settings, BUDGETS[-1:]):
         pass
     assert isinstance(actor.engine, ScriptedEngine) and len(actor.engine.calls) == calls
+
+
+def test_seconds_are_shared_by_the_problems_in_flight() -> None:
+    now = 0.0
+    clock = SharedClock(lambda: now)
+
+    def after(seconds: float) -> float:
+        nonlocal now
+        now += seconds
+        return clock.read()
+
+    assert after(5.0) == 0  # nobody is there
+    first = clock.enter()
+    assert after(2.0) - first == 2
+    second = clock.enter()
+    assert after(4.0) - first == 4 and clock.read() - second == 2
+    clock.leave()
+    assert after(1.0) - second == 3  # the one that is left has all the time: 4 + 3 = 2 + 4 + 1
 
 
 async def test_a_policy_that_plans_with_its_budget_runs_once_per_budget(monkeypatch: pytest.MonkeyPatch) -> None:
