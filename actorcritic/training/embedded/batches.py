@@ -27,10 +27,26 @@ from actorcritic.training.embedded.data import (
     problems,
 )
 
-__all__ = ["LENGTH", "Chunk", "Mixture", "make_chunk", "pack"]
+__all__ = ["LENGTH", "Chunk", "Mixture", "Phase", "make_chunk", "pack"]
 
 LENGTH = 64
 """Tokens per row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of chunks with one mixture: families that are learnt early step back later."""
+
+    first: int
+    """Chunk with which it begins."""
+    shares: tuple[float, float, float]
+    """Share of samples per family, in the order of `FAMILIES`."""
+    hasty: float = 0.0
+    """Share of the actor's 3-number samples that are tries of a hasty solver; only its failures are kept."""
+    solver: float = 0.0
+    """Share of the critic's samples that are plain solutions to write: a critic that can solve judges better."""
+    on_policy: float = 0.0
+    """Share of the critic's attempts that the actor wrote; the rest are corrupted solutions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +56,8 @@ class Mixture:
     role: str
     """`actor` or `critic`."""
     seed: int
-    shares: tuple[float, float, float]
-    """Share of samples per family, in the order of `FAMILIES`."""
-    late_shares: tuple[float, float, float] | None = None
-    """Shares from chunk `late_from` on: families that are learnt early step back."""
-    late_from: int = 0
+    phases: tuple[Phase, ...]
+    """In order; the first begins at chunk 0."""
     rows: int = 96
     """Rows per optimiser step."""
     steps: int = 20
@@ -53,10 +66,6 @@ class Mixture:
     """Share of the actor's samples that are revisions."""
     partial: float = 0.0
     """Share of the critic's attempts that are cut short."""
-    solver: float = 0.0
-    """Share of the critic's samples that are plain solutions to write: a critic that can solve judges better."""
-    on_policy: float = 0.0
-    """Share of the critic's attempts that the actor wrote."""
     pool: str = ""
     """File of the actor's attempts, JSON lines of `[problem, [step, ...]]`, one family after another."""
 
@@ -72,6 +81,8 @@ class Chunk:
     """Of the prediction made *at* a position, of the token after it; 0 = none."""
     labels: NDArray[np.int64]
     """Label class of the line that ends at a position, -1 = none."""
+    values: NDArray[np.int64]
+    """Right value (0..3) of the sudoku cell whose line begins after a position, -1 = none."""
 
 
 def make_chunk(mixture: Mixture, index: int) -> Chunk:
@@ -86,6 +97,7 @@ def pack(samples: Iterator[Sample], steps: int, rows: int) -> Chunk:
     shape = (steps * rows, LENGTH)
     ids, segments = np.zeros(shape, np.int64), np.zeros(shape, np.int16)
     weights, labels = np.zeros(shape, np.float32), np.full(shape, -1, np.int64)
+    values = np.full(shape, -1, np.int64)
     row, at, segment = 0, 0, 1
     for sample in samples:
         size = len(sample.ids)
@@ -98,23 +110,30 @@ def pack(samples: Iterator[Sample], steps: int, rows: int) -> Chunk:
         weights[row, at + sample.start - 1 : at + size - 1] = 2 / (size - sample.start) if sample.labels else 1
         for end, label in zip(sample.ends, sample.labels, strict=True):
             labels[row, at + end] = label
+        for end, value in zip(sample.ends, sample.values, strict=False):
+            values[row, at + end - 1] = value
         at, segment = at + size, segment + 1
     packed = (steps, rows, LENGTH)
-    return Chunk(ids.reshape(packed), segments.reshape(packed), weights.reshape(packed), labels.reshape(packed))
+    return Chunk(
+        ids.reshape(packed),
+        segments.reshape(packed),
+        weights.reshape(packed),
+        labels.reshape(packed),
+        values.reshape(packed),
+    )
 
 
 def _draws(mixture: Mixture, rng: random.Random, index: int) -> Iterator[Sample]:
     streams = [problems(family, "train", hash_seed(mixture.seed, index)) for family in FAMILIES]
-    late = mixture.late_shares is not None and index >= mixture.late_from
-    shares = (mixture.late_shares if late else None) or mixture.shares
+    phase = next(phase for phase in reversed(mixture.phases) if index >= phase.first)
     while True:
-        family = rng.choices(range(len(FAMILIES)), shares)[0]
+        family = rng.choices(range(len(FAMILIES)), phase.shares)[0]
         stream = streams[family]
         sample: Sample | None
-        if mixture.role == "actor" or rng.random() < mixture.solver:
-            sample = actor_sample(next(stream), rng, revision=mixture.revision)
+        if mixture.role == "actor" or rng.random() < phase.solver:
+            sample = actor_sample(next(stream), rng, revision=mixture.revision, hasty=phase.hasty)
         else:
-            attempt = _attempt(mixture, rng, family, stream)
+            attempt = _attempt(mixture.pool, phase.on_policy, rng, family, stream)
             sample = critic_sample(attempt, rng, partial=mixture.partial) if attempt else None
         if sample is not None:
             yield sample
@@ -125,9 +144,9 @@ def hash_seed(seed: int, index: int) -> int:
     return seed * 1_000_003 + index
 
 
-def _attempt(mixture: Mixture, rng: random.Random, family: int, stream: Iterator[Puzzle]) -> Attempt | None:
-    if mixture.pool and rng.random() < mixture.on_policy:
-        text, written = rng.choice(_pool(mixture.pool)[family])
+def _attempt(pool: str, on_policy: float, rng: random.Random, family: int, stream: Iterator[Puzzle]) -> Attempt | None:
+    if pool and rng.random() < on_policy:
+        text, written = rng.choice(_pool(pool)[family])
         found = parse_problem(text)
         return (found, tuple(written)) if found else None
     puzzle = next(stream)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from actorcritic.formats.embedded import (
     ACCEPT,
@@ -66,6 +66,8 @@ class Sample:
     """Positions of the last token of each line."""
     labels: list[int]
     """Class of each line; empty where the auxiliary head has nothing to learn."""
+    values: list[int] = field(default_factory=list[int])
+    """Of a sudoku attempt: the right value (0..3) of each line's cell, to be known just before the line."""
 
 
 def encode(text: str) -> list[int]:
@@ -106,12 +108,12 @@ def trainable(puzzle: Puzzle, steps: Sequence[str]) -> bool:
     state = tuple(sorted(puzzle.numbers))
     if countdown.state_split(state, puzzle.target) != "train":
         return False
-    for text in steps[: len(state) - 3]:
+    for text in steps:
         equation = countdown.parse_step(text)
         if equation is None:
             return True
         state = countdown.after(state, equation)
-        if countdown.state_split(state, puzzle.target) != "train":
+        if len(state) >= 3 and countdown.state_split(state, puzzle.target) != "train":
             return False
     return True
 
@@ -124,8 +126,13 @@ def _solution(puzzle: Puzzle, rng: random.Random) -> tuple[str, ...] | None:
     return steps
 
 
-def actor_sample(puzzle: Puzzle, rng: random.Random, *, revision: float) -> Sample | None:
-    """Return a whole solution, or with probability `revision` the rest of one after a critique; None: draw again."""
+def actor_sample(puzzle: Puzzle, rng: random.Random, *, revision: float, hasty: float = 0.0) -> Sample | None:
+    """Return a whole solution, or with probability `revision` the rest of one after a critique; None: draw again.
+
+    With probability `hasty` a 3-number problem comes with the failure of a hasty solver instead, if it fails.
+    """
+    if isinstance(puzzle, Countdown) and len(puzzle.numbers) == 3 and rng.random() < hasty:
+        return _hasty_sample(puzzle)
     steps = _solution(puzzle, rng)
     if steps is None:
         return None
@@ -143,6 +150,20 @@ def actor_sample(puzzle: Puzzle, rng: random.Random, *, revision: float) -> Samp
         prompt, rest = prompt + "".join(lines[:kept]) + block, lines[kept:]
     head = encode(prompt)
     return Sample(head + encode("".join(rest) + END), len(head), [], [])
+
+
+def _hasty_sample(puzzle: Countdown) -> Sample | None:
+    """Return the failure of a solver that always takes the step whose result is nearest to the target."""
+    state, steps = tuple(sorted(puzzle.numbers)), []
+    while len(state) > 1:
+        move = min(countdown.moves(state), key=lambda m: abs(m.result - puzzle.target))
+        steps.append(move.render())
+        state = countdown.after(state, move)
+    lines = render_lines(puzzle, steps)
+    if len(lines) < len(steps) or state == (puzzle.target,) or not trainable(puzzle, steps):
+        return None
+    head = encode(problem_prompt(puzzle))
+    return Sample(head + encode("".join(lines) + END), len(head), [], [])
 
 
 def _wrong_step(puzzle: Puzzle, before: tuple[str, ...], rng: random.Random) -> str | None:
@@ -256,4 +277,7 @@ def critic_sample(attempt: Attempt, rng: random.Random, *, partial: float) -> Sa
         ends.append(at - 1)
     head = encode(critic_prompt(puzzle, lines))
     tail = encode("".join(f"{code}\n" for code in codes) + END)
-    return Sample(head + tail, len(head), ends, [LABELS.index(code) for code in codes])
+    values: list[int] = []
+    if isinstance(puzzle, Sudoku):
+        values = [int((puzzle.solution or "")[cell]) - 1 for cell in puzzle.empty[: len(lines)]]
+    return Sample(head + tail, len(head), ends, [LABELS.index(code) for code in codes], values)

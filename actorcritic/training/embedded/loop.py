@@ -35,7 +35,7 @@ class Schedule:
     rate: float
     """Peak learning rate; warmed up over the first 2 %, then a cosine down to 3 % of it."""
     label_weight: float = 0.0
-    """Weight of the auxiliary head's loss."""
+    """Weight of the losses of the auxiliary heads."""
     decay: float = 0.05
     """Weight decay."""
     save_seconds: float = 60.0
@@ -106,7 +106,7 @@ def _report(mixture: Mixture, schedule: Schedule, losses: list[float], seconds: 
 
 
 def _tensors(chunk: Chunk) -> list[Tensor]:
-    return [torch.from_numpy(part) for part in (chunk.ids, chunk.segments, chunk.weights, chunk.labels)]
+    return [torch.from_numpy(part) for part in (chunk.ids, chunk.segments, chunk.weights, chunk.labels, chunk.values)]
 
 
 def _rate(progress: float) -> float:
@@ -121,21 +121,23 @@ def _groups(model: Llama, decay: float) -> list[dict[str, object]]:
     return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
-def _loss(model: Llama, label_weight: float, ids: Tensor, segments: Tensor, weights: Tensor, labels: Tensor) -> Tensor:
+def _loss(
+    model: Llama, label_weight: float, ids: Tensor, segments: Tensor, weights: Tensor, labels: Tensor, values: Tensor
+) -> Tensor:
     same = (segments[:, :, None] == segments[:, None, :]).tril()
     bias = torch.zeros(same.shape, device=ids.device).masked_fill(~same, -1e9)[:, None]
-    logits, classes = model(ids, bias)
-    each = F.cross_entropy(
-        logits[:, :-1].reshape(-1, logits.shape[-1]).float(), ids[:, 1:].reshape(-1), reduction="none"
-    )
-    weight = weights[:, :-1].reshape(-1)
-    loss = (each * weight).sum() / weight.sum()
-    if classes is None:
+    logits, label_logits, value_logits = model(ids, bias)
+    loss = _mean_loss(logits[:, :-1], ids[:, 1:], weights[:, :-1])
+    if label_logits is None:
         return loss
-    known = labels.reshape(-1)
-    extra = F.cross_entropy(classes.reshape(-1, classes.shape[-1]).float(), known.clamp_min(0), reduction="none")
-    share = (known >= 0).float()
-    return loss + label_weight * (extra * share).sum() / share.sum().clamp_min(1)
+    loss = loss + label_weight * _mean_loss(label_logits, labels.clamp_min(0), (labels >= 0).float())
+    return loss + label_weight * _mean_loss(value_logits, values.clamp_min(0), (values >= 0).float())
+
+
+def _mean_loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    each = F.cross_entropy(logits.reshape(-1, logits.shape[-1]).float(), targets.reshape(-1), reduction="none")
+    weight = weights.reshape(-1)
+    return (each * weight).sum() / weight.sum().clamp_min(1)
 
 
 def _stepper(

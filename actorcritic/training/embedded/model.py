@@ -17,6 +17,7 @@ __all__ = ["POSITIONS", "Cache", "Llama", "Shape", "llama_config", "llama_state"
 HEAD = 32
 EPS = 1e-6
 THETA = 10000.0
+VALUES = 4
 POSITIONS = 256
 """Longest sequence; the longest text of the pair has about 50 tokens."""
 
@@ -32,7 +33,7 @@ class Shape:
     inner: int = 384
     """Width of the gated feed-forward layer."""
     labels: int = 0
-    """Classes of the auxiliary head that reads a line's label at the line's end; training only, 0 = no head."""
+    """Classes of the auxiliary head that reads a line's label at the line's end; training only, 0 = no heads."""
 
 
 @dataclass(slots=True)
@@ -101,6 +102,7 @@ class Llama(nn.Module):
         self.register_buffer("cosines", angles.cos(), persistent=False)
         self.register_buffer("sines", angles.sin(), persistent=False)
         self.label_head = nn.Linear(shape.width, shape.labels) if shape.labels else None
+        self.value_head = nn.Linear(shape.width, VALUES) if shape.labels else None
         for name, weight in self.named_parameters():
             if weight.dim() == 2:
                 deep = name.endswith(("out.weight", "down.weight"))
@@ -123,10 +125,12 @@ class Llama(nn.Module):
             x = block(x, cos, sin, bias, cache, layer)
         return F.rms_norm(x, (self.shape.width,), self.norm, EPS)
 
-    def forward(self, ids: Tensor, bias: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the logits of the next token at every position, and of the labels if there is a head."""
+    def forward(self, ids: Tensor, bias: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return the logits of the next token at every position, and of labels and values if there are heads."""
         x = self.hidden(ids, bias)
-        return F.linear(x, self.embedding.weight), self.label_head(x) if self.label_head is not None else None
+        labels = self.label_head(x) if self.label_head is not None else None
+        values = self.value_head(x) if self.value_head is not None else None
+        return F.linear(x, self.embedding.weight), labels, values
 
 
 def llama_config(shape: Shape) -> dict[str, object]:

@@ -1,0 +1,56 @@
+"""The model card of a trained pair: what it is, how it was trained, what it can do on held-out problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+__all__ = ["model_card"]
+
+HEAD = """---
+license: apache-2.0
+library_name: transformers
+tags: [actor, critic, countdown, sudoku]
+---
+
+# The embedded pair: a small actor and a small step critic
+
+Two Llama models trained from nothing on two families of problems, to show and test critique in the loop without a
+download. `actor/` writes solutions step by step and revises them from a critique; `critic/` reads a whole or partial
+attempt and gives one verdict per step, a reason code or `ok`.
+
+- **countdown**: `Use 7, 13 and 14 to make 15.` 3 or 4 numbers from 1 to 25, each used once; target 1 to 99, not among
+  them; every result a positive whole number; steps such as `14 / 7 = 2`.
+- **sudoku**: `Fill the sudoku 1.../..2./.3../4...` 4x4, 4 to 6 clues, one solution; steps such as `r1c2 = 3`, empty
+  cells in row order.
+
+They know nothing else. The actor is fallible on purpose: its training is short, and part of its 3-number samples are
+the failures of a hasty solver, so that its first thought is often wrong while the right one stays within its reach.
+
+## Text format
+
+The models read and write a text of their own (`actorcritic.formats.embedded`): one token per word, each with its own
+trailing blank or newline. `numbers 7 13 14 =15`, then lines such as `14 / 7 2 13 =15` (operands, result, the other
+numbers left, the target); `sudoku r1c1=1 ... fill`, then `r1c2=3`; a rejected step and its reason after `reject`;
+`judge` asks the critic. Numbers above 255 have no token.
+
+## Held out
+
+A problem is a test problem when `int(sha256(key).hexdigest(), 16) % 10 == 0`; bucket 1 was used for every choice on
+the way. Keys: `countdown:7,13,14->15` (sorted), `sudoku:` + the solved grid. Training saw no problem of either bucket,
+and left out every 4-number sample in which a state of three or more numbers, with its target, is such a problem.
+"""
+
+
+def model_card(training: str, measured: Sequence[Mapping[str, object]], details: str) -> str:
+    """Return the card in Markdown.
+
+    Args:
+        training: Markdown on how these weights were made.
+        measured: the figures, as the evaluation prints them in its JSON line.
+        details: Markdown on how the figures were measured.
+    """
+    rows = ["| family | figure | value | 95 % interval | problems |", "|---|---|---|---|---|"]
+    for row in measured:
+        interval = f"{row['low']:.3f} to {row['high']:.3f}"
+        rows.append(f"| {row['family']} | {row['name']} | {row['value']:.3f} | {interval} | {row['count']} |")
+    return f"{HEAD}\n## Training\n\n{training.strip()}\n\n## Figures\n\n{details.strip()}\n\n" + "\n".join(rows) + "\n"
