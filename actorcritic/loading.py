@@ -5,9 +5,10 @@ One engine serves both roles where both name the same model. Heavy imports happe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from actorcritic.actor import ModelActor
 from actorcritic.critic import CalculationCritic, ModelCritic
@@ -19,14 +20,24 @@ from actorcritic.protocols import Critic, Engine
 from actorcritic.tasks.oracle import OracleCritic
 from actorcritic.types import Problem, Sampling
 
-__all__ = ["MODEL_FREE_CRITICS", "LoadOptions", "Roles", "load_roles"]
+__all__ = ["MODEL_FREE_CRITICS", "EngineOf", "LoadOptions", "Roles", "load_roles"]
 
 MODEL_FREE_CRITICS = ("oracle", "calculate", "none")
 """Critics that need no model, beside the model specs."""
 
 EMBEDDED = Path(__file__).parent / "models" / "embedded"
+EMBEDDED_THREADS = 1
+"""Models this small are slower on more."""
 EMBEDDED_MAX_TOKENS = 32
 """Longer than any whole solution of the embedded pair."""
+
+
+class EngineOf(Protocol):
+    """Gives the engine of a spec, the same one for the same spec."""
+
+    def __call__(self, of: str, threads: int | None = None) -> Engine:
+        """Return the engine, loaded where it was not; `threads` = None leaves the choice to its library."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +97,9 @@ def load_roles(actor: str = "embedded", critic: str | None = None, options: Load
     spec = actor if critic is None else critic
     engines: dict[str, Engine] = {}
 
-    def engine(of: str) -> Engine:
+    def engine(of: str, threads: int | None = None) -> Engine:
         if of not in engines:
-            engines[of] = load_engine(of, device=chosen.device, dtype=chosen.dtype)
+            engines[of] = load_engine(of, device=chosen.device, dtype=chosen.dtype, threads=threads)
         return engines[of]
 
     writer = _actor(actor, engine, chosen)
@@ -96,19 +107,20 @@ def load_roles(actor: str = "embedded", critic: str | None = None, options: Load
     return Roles(actor=writer, critic=judge, engines=tuple(engines.values()))
 
 
-def _actor(spec: str, engine: Callable[[str], Engine], options: LoadOptions) -> ModelActor:
+def _actor(spec: str, engine: EngineOf, options: LoadOptions) -> ModelActor:
     """Return the actor that a spec names."""
     sampling = Sampling(temperature=options.temperature)
     pair = _pair_folder(spec)
     if pair is not None:
         limit = min(options.max_tokens, EMBEDDED_MAX_TOKENS)
-        return ModelActor(engine(f"hf:{pair / 'actor'}"), EmbeddedActorFormat(), sampling=sampling, max_tokens=limit)
+        model = engine(f"hf:{pair / 'actor'}", EMBEDDED_THREADS)
+        return ModelActor(model, EmbeddedActorFormat(), sampling=sampling, max_tokens=limit)
     model = engine(spec)
     chat = ChatActorFormat(prefill=model.info.capabilities.prefill)
     return ModelActor(model, chat, sampling=sampling, max_tokens=options.max_tokens)
 
 
-def _critic(spec: str, engine: Callable[[str], Engine], actor: ModelActor) -> Critic | None:
+def _critic(spec: str, engine: EngineOf, actor: ModelActor) -> Critic | None:
     """Return the critic that a spec names."""
     if spec == "none":
         return None
@@ -118,7 +130,7 @@ def _critic(spec: str, engine: Callable[[str], Engine], actor: ModelActor) -> Cr
         return CalculationCritic()
     pair = _pair_folder(spec)
     if pair is not None:
-        return ModelCritic(engine(f"hf:{pair / 'critic'}"), EmbeddedCriticFormat())
+        return ModelCritic(engine(f"hf:{pair / 'critic'}", EMBEDDED_THREADS), EmbeddedCriticFormat())
     model = engine(spec)
     # One model in both roles goes on from its own chat, so that problem and solution are not paid twice.
     chat = actor.format if isinstance(actor.format, ChatActorFormat) and model is actor.engine else None

@@ -95,7 +95,7 @@ class CallMeter:
     async def generate(self, engine: Engine, request: GenerateRequest, *, role: Role) -> Generation:
         """See `Meter.generate`."""
         model = engine.info.model
-        prompt_ids = engine.encode(request.prompt)
+        prompt_ids = engine.encode(request.prompt, request.tools)
         grant = self.lease.admit(model, prompt_ids, request.max_tokens)
         nth = sum(call.role == role for call in self.calls)
         seed = request.seed if request.seed is not None else derive_seed(self.seed, role, nth)

@@ -5,7 +5,7 @@ Everything is asynchronous and structural: no base class to inherit, no registry
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from actorcritic.types import (
     Role,
     Sampling,
     Solution,
+    ToolSpec,
 )
 
 __all__ = [
@@ -80,8 +81,8 @@ class Engine(Protocol):
         """Who is answering and what it can do; cheap and constant."""
         ...
 
-    def encode(self, prompt: Prompt) -> tuple[int, ...]:
-        """Return the ids of the whole prompt exactly as `generate` would send them, prefill included.
+    def encode(self, prompt: Prompt, tools: Sequence[ToolSpec] = ()) -> tuple[int, ...]:
+        """Return the ids of the whole prompt exactly as `generate` would send them, tools and prefill included.
 
         Engines without `exact_counts` return an estimate of the right order of length.
         """

@@ -23,6 +23,7 @@ from actorcritic.types import (
     Prompt,
     TokenLogprob,
     ToolCall,
+    ToolSpec,
     Usage,
 )
 
@@ -122,9 +123,9 @@ class ScriptedEngine:
         """Who is answering and what it claims."""
         return self._info
 
-    def encode(self, prompt: Prompt) -> tuple[int, ...]:
+    def encode(self, prompt: Prompt, tools: Sequence[ToolSpec] = ()) -> tuple[int, ...]:
         """Return the ids of a prompt; without `exact_counts` an estimate: one id per four characters."""
-        ids = self._prompt_ids(prompt)
+        ids = self._prompt_ids(prompt, tools)
         if self._info.capabilities.exact_counts:
             return ids
         text = _flat(prompt) + prompt.prefill
@@ -196,7 +197,7 @@ class ScriptedEngine:
             raise InputError("this engine cannot go on from a prefill")
         if request.json_schema is not None and not able.json_schema:
             raise InputError("this engine cannot constrain a completion to a JSON schema")
-        length = len(self._prompt_ids(request.prompt))
+        length = len(self._prompt_ids(request.prompt, request.tools))
         limit = self._info.max_context
         if limit is not None and length + request.max_tokens > limit:
             raise PromptTooLong(
@@ -223,7 +224,7 @@ class ScriptedEngine:
         pieces = self._split(text)
         if len(pieces) > request.max_tokens:
             pieces, finish = pieces[: request.max_tokens], FinishReason.LENGTH
-        prompt_ids = self._prompt_ids(request.prompt)
+        prompt_ids = self._prompt_ids(request.prompt, request.tools)
         wanted = able.logprobs and (request.logprobs or request.top_logprobs > 0)
         top_count = min(request.top_logprobs, able.top_logprobs)
         return Generation(
@@ -249,10 +250,11 @@ class ScriptedEngine:
             top=dict(likeliest),
         )
 
-    def _prompt_ids(self, prompt: Prompt) -> tuple[int, ...]:
+    def _prompt_ids(self, prompt: Prompt, tools: Sequence[ToolSpec]) -> tuple[int, ...]:
         # Content and prefill apart, so that a continuation by text and one by ids count alike.
         rest = prompt.prefill_ids or tuple(self._id(piece) for piece in self._split(prompt.prefill))
-        return (*(self._id(piece) for piece in self._split(_flat(prompt))), *rest)
+        offered = "".join(f"{tool.name}\n{tool.description}\n" for tool in tools)
+        return (*(self._id(piece) for piece in self._split(offered + _flat(prompt))), *rest)
 
     def _split(self, text: str) -> list[str]:
         return list(text) if self._units == "chars" else _WORDS.findall(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -30,6 +30,7 @@ from actorcritic.types import (
     StepCritique,
     StopReason,
     TokenLogprob,
+    ToolSpec,
     Trial,
     Usage,
     Verdict,
@@ -51,7 +52,7 @@ class Parrot:
     def info(self) -> EngineInfo:
         return EngineInfo(model="parrot", name="parrot", capabilities=Capabilities(token_ids=True, exact_counts=True))
 
-    def encode(self, prompt: Prompt) -> tuple[int, ...]:
+    def encode(self, prompt: Prompt, tools: Sequence[ToolSpec] = ()) -> tuple[int, ...]:
         return tuple(map(ord, str(prompt.content)))
 
     async def generate(self, request: GenerateRequest) -> Generation:

@@ -5,6 +5,7 @@ Checks a request, hands it to the decoding thread and turns token ids into a `Ge
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import asyncio
 import secrets
 from dataclasses import dataclass
@@ -133,7 +134,7 @@ class TransformersEngine:
         """How many requests are being decoded now."""
         return self._scheduler.running
 
-    def encode(self, prompt: Prompt, tools: tuple[ToolSpec, ...] = ()) -> tuple[int, ...]:
+    def encode(self, prompt: Prompt, tools: Sequence[ToolSpec] = ()) -> tuple[int, ...]:
         """Return the ids of the whole prompt exactly as `generate` sends them.
 
         Raises:

@@ -6,9 +6,10 @@ Safe to call from several threads. Knows nothing of models or of sampling.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from transformers import PreTrainedTokenizerBase
@@ -64,12 +65,14 @@ class Text:
         self.chat = bool(template)
         self.tools = "tools" in str(template)
         self.special = frozenset(tokenizer.all_special_ids)
+        control = [text for text in (*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()) if len(text) > 1]
+        self._control = re.compile("|".join(map(re.escape, sorted(control, key=len, reverse=True))) or r"(?!)")
         self._pieces: dict[int, str] = {}
         self._prompts: OrderedDict[Prompt, tuple[int, ...]] = OrderedDict()
         self._rules: dict[tuple[str, ...], StopRule] = {}
         self._anchor = self._find_anchor()
 
-    def encode(self, prompt: Prompt, tools: tuple[ToolSpec, ...] = ()) -> tuple[int, ...]:
+    def encode(self, prompt: Prompt, tools: Sequence[ToolSpec] = ()) -> tuple[int, ...]:
         """Return the ids of a whole prompt, prefill included.
 
         Raises:
@@ -161,25 +164,29 @@ class Text:
                 return (token,)
         return ()
 
-    def _encode(self, prompt: Prompt, tools: tuple[ToolSpec, ...]) -> tuple[int, ...]:
+    def _encode(self, prompt: Prompt, tools: Sequence[ToolSpec]) -> tuple[int, ...]:
         if isinstance(prompt.content, str):
             text, plain = prompt.content, True
         else:
             text, plain = self._render(prompt.content, tools), False
         if not prompt.prefill_ids:
-            text += prompt.prefill
+            text += prompt.prefill if plain else self._inert(prompt.prefill)
         with self._lock:
             encoded = cast("Any", self._tokenizer)(text, add_special_tokens=plain)
         return (*cast("list[int]", encoded["input_ids"]), *prompt.prefill_ids)
 
-    def _render(self, messages: tuple[Message, ...], tools: tuple[ToolSpec, ...]) -> str:
+    def _inert(self, text: str) -> str:
+        """Break the names of control tokens in a message, so that no text can end its turn or begin another's."""
+        return self._control.sub(lambda name: f"{name[0][0]}\u200b{name[0][1:]}", text)
+
+    def _render(self, messages: tuple[Message, ...], tools: Sequence[ToolSpec]) -> str:
         if not self.chat:
             raise InputError("this model has no chat template: send plain text, or take a chat model")
         given = [_tool(tool) for tool in tools] or None
         try:
             with self._lock:
                 rendered = self._tokenizer.apply_chat_template(
-                    [_message(message) for message in messages],
+                    [_message(message, self._inert) for message in messages],
                     tools=cast("Any", given),
                     add_generation_prompt=True,
                     tokenize=False,
@@ -189,11 +196,15 @@ class Text:
         return str(rendered)
 
 
-def _message(message: Message) -> dict[str, Any]:
-    row: dict[str, Any] = {"role": message.role, "content": message.content}
+def _message(message: Message, inert: Callable[[str], str]) -> dict[str, Any]:
+    row: dict[str, Any] = {"role": message.role, "content": inert(message.content)}
     if message.tool_calls:
         row["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": _object(call.arguments)}}
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": inert(call.name), "arguments": _object(inert(call.arguments))},
+            }
             for call in message.tool_calls
         ]
     if message.tool_call_id is not None:
