@@ -59,12 +59,14 @@ class TreePolicy(ABC):
         self.options = Options(self.OPTIONS, options)
         self.tree = Tree()
         self._limit = self.options.maybe_whole(self.COUNT) if self.COUNT and self.COUNTS_TRIALS else None
+        self._stop_at = self.options.maybe_real("stop_at") if "stop_at" in self.options else None
         self._in_flight = 0
         self._failures = 0
         self._stopped: StopReason | None = None
         self._cancelled: list[int] = []
         self._best: tuple[Rank, int] | None = None
         self._random: random.Random | None = None
+        self._common: dict[str, JsonValue] = {}
 
     # --- what a policy adds ----------------------------------------------------------------------------------------
 
@@ -190,18 +192,23 @@ class TreePolicy(ABC):
         self, action: Action, parent: int | None = None, extra: Mapping[str, JsonValue] = MappingProxyType({})
     ) -> Trial:
         """Return the next trial with the options that every trial of this policy has."""
+        number = len(self.tree.nodes)
+        if number > 1 and not extra and self._common:
+            # Most trials want the same: they share one mapping, which nobody changes.
+            return Trial(id=number, action=action, parent=parent, options=self._common)
         options: dict[str, JsonValue] = {CRITIQUE: self.needs_critic}
         temperature = self.options.get("temperature")
-        if self.options.get("first") == "greedy" and not self.tree.nodes:
+        if self.options.get("first") == "greedy" and number == 0:
             temperature = 0.0
         if temperature is not None:
             options[TEMPERATURE] = temperature
-        return Trial(id=len(self.tree), action=action, parent=parent, options={**options, **extra})
+        if number == 1:
+            self._common = options
+        return Trial(id=number, action=action, parent=parent, options={**options, **extra})
 
     def _good_enough(self, outcome: Outcome) -> bool:
         """Return whether a solution ends the search by the option `stop_at`."""
-        stop_at = self.options.maybe_real("stop_at")
-        return stop_at is not None and passes(outcome, stop_at)
+        return self._stop_at is not None and passes(outcome, self._stop_at)
 
     def _stop(self, reason: StopReason) -> None:
         """End the search; what is in flight no longer matters."""
@@ -222,7 +229,8 @@ class TreePolicy(ABC):
 
     def _weigh(self, trial: int, outcome: Outcome) -> None:
         """Keep the best so far; ids break ties, so the order of tells does not matter."""
-        rank = self._rank(outcome)
+        # What ended the search is the answer, whatever else has a higher score.
+        rank = (float(self._good_enough(outcome)), *self._rank(outcome))
         if self._best is None or (rank, -trial) > (self._best[0], -self._best[1]):
             self._best = (rank, trial)
 

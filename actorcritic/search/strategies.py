@@ -17,6 +17,7 @@ from actorcritic.search.dvts import Dvts
 from actorcritic.search.filtered_vote import FilteredVote
 from actorcritic.search.greedy import Greedy
 from actorcritic.search.majority import Majority
+from actorcritic.search.mcts import Mcts
 from actorcritic.search.options import OptionValue
 from actorcritic.search.particle import Particle
 from actorcritic.search.refine import Refine
@@ -48,6 +49,7 @@ POLICIES: tuple[type[TreePolicy], ...] = (
     Beam,
     Dvts,
     Particle,
+    Mcts,
 )
 
 STRATEGIES: Mapping[str, type[TreePolicy]] = {policy.NAME: policy for policy in POLICIES}

@@ -19,6 +19,14 @@ from actorcritic.search.tree import Status
 from actorcritic.types import Action, Failure, Outcome, Trial
 from tests.search.simulation import BROKEN, Driver, Random
 
+COMBINED = [
+    "particle:gibbs_rounds=3",
+    "mcts:nodes=step,leaf=rollout",
+    "mcts:pw_alpha=0.5,alpha=0.3,expand=2",
+    "mcts:nodes=step,max_depth=2,virtual_loss=0",
+]
+"""Options that only matter together."""
+
 
 def variants() -> list[str]:
     """Return every strategy with its defaults, and once with each value of each choice and flag."""
@@ -28,7 +36,7 @@ def variants() -> list[str]:
         for option in policy.OPTIONS:
             values = option.choices[1:] if option.kind == "choice" else ("true",) if option.kind == "flag" else ()
             texts += [f"{name}:{option.name}={value}" for value in values]
-    return texts
+    return texts + COMBINED
 
 
 every = pytest.mark.parametrize("text", variants())
@@ -39,7 +47,7 @@ worlds = st.builds(
     broken=st.sampled_from([0.0, 0.3]),
     unscored=st.sampled_from([0.0, 0.4, 1.0]),
 )
-few = settings(max_examples=12, deadline=None)
+few = settings(max_examples=6, deadline=None)
 
 
 def policy_of(text: str, *, seed: int = 7, budgeted: bool = True) -> TreePolicy:
@@ -274,8 +282,19 @@ OTHER: dict[str, str] = {
     "beam_width": "2",
     "beam n": "8",
     "dvts n": "8",
+    "max_depth": "1",
+    "pw_alpha": "0.5",
 }
 """A telling value for options whose default cannot simply be moved; by name, or by strategy and name."""
+
+
+CONTEXT = {
+    "mcts c_uct": "selection=uct",
+    "mcts c_exp": "selection=agent-q",
+    "mcts pw_c": "pw_alpha=0.7",
+    "mcts leaf": "nodes=step",
+}
+"""What an option needs beside it in order to matter."""
 
 
 def other_values(name: str, option: Option) -> tuple[str, ...]:
@@ -298,7 +317,8 @@ def other_values(name: str, option: Option) -> tuple[str, ...]:
 @pytest.mark.parametrize(("name", "option"), option_cases(), ids=lambda value: getattr(value, "name", value))
 def test_every_option_does_something(name: str, option: Option) -> None:
     for value in other_values(name, option):
-        plain, changed = (histories(text) for text in (name, f"{name}:{option.name}={value}"))
+        context = CONTEXT.get(f"{name} {option.name}", "")
+        plain, changed = (histories(f"{name}:{context},{more}") for more in ("", f"{option.name}={value}"))
         assert plain != changed, f"{option.name}={value} changes nothing"
 
 
