@@ -150,6 +150,13 @@ def test_several_seeds_pair_by_problem() -> None:
     assert report.paired[0].ci_low == pytest.approx(want.low, abs=1e-6)
 
 
+def test_strategies_pair_by_problem_whatever_order_these_ended_in() -> None:
+    rows = [row("x", i, (i < 5,)) for i in range(10)] + [row("y", i, (i < 5,)) for i in reversed(range(10))]
+    (duel,) = summarize(rows, facts(["x", "y"], problems=10, budgets=(64,))).paired
+    same = paired_difference([0.0] * 10, [0.0] * 10)
+    assert (duel.ci_low, duel.ci_high) == pytest.approx((same.low, same.high), abs=1e-6)
+
+
 def test_level_strategies_are_level_and_the_cheaper_leads() -> None:
     cheap = [
         r.model_copy(update={"readings": [r.readings[0].model_copy(update={"total_tokens": 1})]})

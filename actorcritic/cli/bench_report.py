@@ -49,7 +49,7 @@ def _cells(row: BenchRow) -> tuple[str, ...]:
         f"{row.ci_low:.1%} – {row.ci_high:.1%}",
         f"{row.mean_actor_tokens:.1f}",
         f"{row.mean_critic_tokens:.1f}",
-        f"{row.seconds:.2f}",
+        f"{row.seconds:.3f}",
     )
 
 

@@ -58,6 +58,14 @@ def test_json_prints_the_contract_and_nothing_else(command: Command) -> None:
     assert len(found["paired_all"]) == 6
 
 
+def test_a_row_is_an_oracle_row_only_where_the_oracle_was_asked(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.graphs.world.ModelCritic.oracle", True)
+    rows = report(command(*SMALL, "--strategies", "majority,revise", "--json"))["rows"]
+    assert {(row["strategy"], row["oracle"]) for row in rows} == {("majority", False), ("revise", True)}
+
+
 def test_critic_tokens_are_on_the_bill_and_budgets_bring_more(command: Command) -> None:
     done = command(*SMALL, "--strategies", "revise", "--json", "--seeds", "0,1")
     small, large = report(done)["rows"]
