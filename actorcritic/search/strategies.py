@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from actorcritic.errors import InputError, RecordError
+from actorcritic.search.ab_mcts import AbMcts
 from actorcritic.search.adaptive_vote import AdaptiveVote
 from actorcritic.search.base import TreePolicy
 from actorcritic.search.beam import Beam
@@ -50,6 +51,7 @@ POLICIES: tuple[type[TreePolicy], ...] = (
     Dvts,
     Particle,
     Mcts,
+    AbMcts,
 )
 
 STRATEGIES: Mapping[str, type[TreePolicy]] = {policy.NAME: policy for policy in POLICIES}

@@ -293,6 +293,8 @@ CONTEXT = {
     "mcts c_exp": "selection=agent-q",
     "mcts pw_c": "pw_alpha=0.7",
     "mcts leaf": "nodes=step",
+    "ab-mcts beta_a": "posterior=beta",
+    "ab-mcts beta_b": "posterior=beta",
 }
 """What an option needs beside it in order to matter."""
 

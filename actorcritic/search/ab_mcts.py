@@ -1,0 +1,154 @@
+"""AB-MCTS-A: at every node, wider or deeper is decided by Thompson sampling (Inoue et al. 2025, arXiv 2503.04412).
+
+A node either generates a new child (GEN) or goes on into one of its children (CONT), whichever draws the higher score
+from its posterior; among children likewise. Gaussian posterior: normal-inverse-chi-squared with prior m, kappa, nu,
+tau2; or Beta with prior beta_a, beta_b. A new child's score counts for its parent's GEN and for itself, and for CONT
+and the child on every edge above. Deviations: only solutions that the critic calls wrong are worked on, so an unscored
+or accepted child is not entered; trials in flight do not count; one model, hence one kind of GEN.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+from actorcritic.search.base import SAMPLING, STOP_AT, TreePolicy
+from actorcritic.search.options import Option, OptionValue, choice, integer, number
+from actorcritic.search.policy import REVISE_FROM
+from actorcritic.search.ranking import AGGREGATE, Rank, aggregate, by_value
+from actorcritic.search.tree import Node
+from actorcritic.types import Action, JsonValue, Outcome, Trial, Verdict
+
+__all__ = ["AbMcts"]
+
+ROOT = 0
+"""Place of the problem itself in the lists below; trial i has place i + 1."""
+
+Scores = list[float]
+"""What a posterior knows: how many scores, their sum, the sum of their squares."""
+
+
+class AbMcts(TreePolicy):
+    """Adaptive branching by Thompson sampling, every node's posteriors on their own."""
+
+    NAME = "ab-mcts"
+    COUNT: ClassVar[str | None] = "n"
+    DEFAULT_COUNT = 16
+    OPTIONS: ClassVar[tuple[Option, ...]] = (
+        choice("posterior", ("gaussian", "beta"), "the family of posteriors"),
+        choice("deeper", ("refine", "revise"), "how a wrong solution is worked on; without a located error: refine"),
+        number("m", 0.0, "gaussian prior: mean"),
+        number("kappa", 1.0, "gaussian prior: how many scores the mean is worth", low=0, open_low=True),
+        number("nu", 1.0, "gaussian prior: degrees of freedom", low=0, open_low=True),
+        number("tau2", 0.1, "gaussian prior: variance", low=0, open_low=True),
+        number("beta_a", 0.5, "beta prior: successes", low=0, open_low=True),
+        number("beta_b", 0.5, "beta prior: failures", low=0, open_low=True),
+        AGGREGATE,
+        integer("n", None, "number of trials"),
+        STOP_AT,
+        *SAMPLING,
+    )
+
+    def __init__(self, *, seed: int = 0, **options: OptionValue) -> None:
+        super().__init__(seed=seed, **options)
+        self._how = self.options.text("aggregate")
+        self._gen: list[Scores] = [_nothing()]
+        self._cont: list[Scores] = [_nothing()]
+        self._child: list[Scores] = [_nothing()]
+        self._doors: list[list[int]] = [[]]
+        """Children that can be entered."""
+
+    def _next(self) -> Trial:
+        place = ROOT
+        while self._doors[place] and self._draw(self._cont[place]) > self._draw(self._gen[place]):
+            drawn = [(self._draw(self._child[child]), child) for child in self._doors[place]]
+            place = max(drawn)[1]
+        trial = self._child_of(place)
+        self._grow()
+        return trial
+
+    def _child_of(self, place: int) -> Trial:
+        """Return the trial that gives a node another child."""
+        if place == ROOT:
+            return self._trial(Action.PROPOSE)
+        parent = place - 1
+        outcome = self.tree[parent].outcome
+        if self.options.text("deeper") == "refine" or outcome is None or outcome.first_error is None:
+            return self._trial(Action.REFINE, parent)
+        return self._trial(Action.REVISE, parent, {REVISE_FROM: outcome.first_error})
+
+    def _grow(self) -> None:
+        """Make the lists' entries of a new trial."""
+        for posteriors in (self._gen, self._cont, self._child):
+            posteriors.append(_nothing())
+        self._doors.append([])
+
+    def _told(self, node: Node, outcome: Outcome) -> None:
+        if self._good_enough(outcome):
+            self._stop("accepted")
+            return
+        score = aggregate(outcome, self._how)
+        if score is None:
+            return
+        place, up = node.id + 1, self._up(node)
+        _add(self._gen[up], score)
+        _add(self._child[place], score)
+        if outcome.verdict is Verdict.INCORRECT:
+            self._doors[up].append(place)
+            # The order of tells must not show, so the children keep the order of asking.
+            self._doors[up].sort()
+        while up != ROOT:
+            _add(self._child[up], score)
+            up = self._up(self.tree[up - 1])
+            _add(self._cont[up], score)
+        self._count(node, score)
+
+    def _count(self, node: Node, score: float) -> None:
+        """Keep visits and values along the path, for whoever looks at the tree."""
+        at: int | None = node.id
+        while at is not None:
+            self.tree[at].visits += 1
+            self.tree[at].value += score
+            at = self.tree[at].parent
+
+    def _up(self, node: Node) -> int:
+        return ROOT if node.parent is None else node.parent + 1
+
+    def _draw(self, scores: Scores) -> float:
+        """Return one sample of the expected score, from the posterior."""
+        n, total, squares = scores
+        if self.options.text("posterior") == "beta":
+            return self.random.betavariate(self.options.real("beta_a") + total, self.options.real("beta_b") + n - total)
+        m, kappa, nu, tau2 = (self.options.real(name) for name in ("m", "kappa", "nu", "tau2"))
+        mean = total / n if n else 0.0
+        spread = max(0.0, squares - n * mean * mean)
+        kappa_n, nu_n = kappa + n, nu + n
+        m_n = (kappa * m + total) / kappa_n
+        sum_n = nu * tau2 + spread + n * kappa * (m - mean) ** 2 / kappa_n
+        variance = sum_n / 2 / self.random.gammavariate(nu_n / 2, 1.0)
+        return self.random.gauss(m_n, math.sqrt(variance / kappa_n))
+
+    def _rank(self, outcome: Outcome) -> Rank:
+        return by_value(outcome, self._how)
+
+    def _state(self) -> dict[str, JsonValue]:
+        posteriors = zip(self._gen, self._cont, self._child, strict=True)
+        return {
+            "posteriors": [[*gen, *cont, *child] for gen, cont, child in posteriors],
+            "doors": [list[JsonValue](doors) for doors in self._doors],
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        rows: list[list[float]] = state["posteriors"]
+        self._gen, self._cont, self._child = ([row[i : i + 3] for row in rows] for i in (0, 3, 6))
+        self._doors = state["doors"]
+
+
+def _nothing() -> Scores:
+    return [0.0, 0.0, 0.0]
+
+
+def _add(scores: Scores, score: float) -> None:
+    scores[0] += 1
+    scores[1] += score
+    scores[2] += score * score
