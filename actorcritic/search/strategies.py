@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from actorcritic.errors import InputError, RecordError
 from actorcritic.search.ab_mcts import AbMcts
 from actorcritic.search.adaptive_vote import AdaptiveVote
+from actorcritic.search.auto import Auto
 from actorcritic.search.base import TreePolicy
 from actorcritic.search.beam import Beam
 from actorcritic.search.best_of_n import BestOfN
@@ -52,6 +53,7 @@ POLICIES: tuple[type[TreePolicy], ...] = (
     Particle,
     Mcts,
     AbMcts,
+    Auto,
 )
 
 STRATEGIES: Mapping[str, type[TreePolicy]] = {policy.NAME: policy for policy in POLICIES}

@@ -18,6 +18,7 @@ from actorcritic.trajectory.journal import TrajectoryJournal
 from actorcritic.trajectory.recorder import Recorder
 from actorcritic.trajectory.replay import PastTrial, replay
 from actorcritic.types import (
+    Action,
     Critique,
     Failure,
     FinishReason,
@@ -237,7 +238,13 @@ class Process:
         return critique
 
     async def _act(self, trial: Trial, meter: CallMeter) -> Solution:
-        before = "" if trial.parent is None else self.attempts[trial.parent].solution.raw
+        kept: tuple[Step, ...] = ()
+        before = ""
+        if trial.parent is not None:
+            parent = self.attempts[trial.parent].solution
+            if trial.action is Action.JUDGE:
+                return parent
+            before, kept = parent.raw, parent.steps if trial.action is Action.EXTEND else ()
         text = f"{trial.action} {before} {trial.options.get('revise_from', '')}:"
         request = GenerateRequest(prompt=Prompt(content=text), max_tokens=8)
         answer = await meter.generate(self.engine, request, role="actor")
@@ -245,6 +252,8 @@ class Process:
             Step(text=token.text, raw=token.text, token_ids=(ord(token.text),), logprobs=(token.logprob,))
             for token in answer.tokens
         )
+        most = trial.options.get("max_steps")
+        steps = kept + (steps[:most] if isinstance(most, int) else steps)
         return Solution(steps=steps, answer=answer.text[-1:] or None, complete=len(steps) > 3)
 
     async def _criticize(self, solution: Solution, meter: CallMeter) -> Critique:

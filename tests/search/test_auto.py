@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+
+from actorcritic.search.auto import Auto
+from actorcritic.types import Action, Outcome
+from tests.search.simulation import BROKEN, Driver, Random, outcome, tell_all
+
+PROPOSE, REVISE, REFINE = Action.PROPOSE, Action.REVISE, Action.REFINE
+
+
+def wrong(score: float) -> Outcome:
+    return outcome(score, correct=False, error=1)
+
+
+def chosen(policy: Auto) -> str:
+    assert policy._chosen is not None
+    return policy._chosen.NAME
+
+
+@pytest.mark.parametrize(
+    ("scores", "options", "name"),
+    [
+        ((0.6, 0.4, 0.6, 0.4), {}, "revise"),
+        ((0.6, 0.4, 0.6, 0.3), {}, "mcts"),
+        ((0.6, 0.4, 0.6, 0.4), {"easy": "refine"}, "refine"),
+        ((0.1, 0.1, 0.1, 0.1), {"hard": "ab-mcts"}, "ab-mcts"),
+        ((0.1, 0.1, 0.1, 0.1), {"threshold": 0.05}, "revise"),
+    ],
+)
+def test_the_probes_decide(scores: tuple[float, ...], options: dict[str, str | float], name: str) -> None:
+    policy = Auto(seed=0, **{key: value for key, value in options.items()})
+    trials = policy.ask(9)
+    assert [trial.action for trial in trials] == [PROPOSE] * 4
+    for trial, score in zip(trials, scores, strict=True):
+        policy.tell(trial.id, wrong(score))
+    assert chosen(policy) == name
+    assert len(policy.tree) == 4, "the probes are kept"
+    assert policy.best == scores.index(max(scores))
+
+
+def test_revision_begins_with_the_probes() -> None:
+    policy = Auto()
+    tell_all(policy, [wrong(0.6)] * 4)
+    assert [(trial.action, trial.parent) for trial in policy.ask(2)] == [(REVISE, 0), (REVISE, 1)]
+
+
+def test_an_accepted_probe_ends_it_at_once() -> None:
+    policy = Auto()
+    policy.ask(4)
+    policy.tell(1, outcome(0.7, correct=True))
+    assert (policy.stopped, policy.best, policy.cancelled()) == ("accepted", 1, (0, 2, 3))
+    later = Auto(accept=0.9)
+    tell_all(later, [outcome(0.7, correct=True)] * 4 + [outcome(0.95, correct=True)])
+    assert (later.stopped, later.best) == ("accepted", 4)
+
+
+def test_a_hard_problem_s_search_ends_when_the_critic_accepts() -> None:
+    policy = Auto()
+    tell_all(policy, [wrong(0.1)] * 4 + [outcome(0.3, correct=True)])
+    assert (chosen(policy), policy.stopped, policy.best) == ("mcts", "accepted", 4)
+
+
+def test_unscored_probes_are_not_taken_for_hard_ones() -> None:
+    policy = Auto()
+    policy.ask(4)
+    for trial in range(3):
+        policy.tell(trial, outcome())
+    policy.fail(3, BROKEN)
+    assert chosen(policy) == "revise"
+
+
+def test_more_probes_than_a_node_has_children() -> None:
+    policy = Auto(probe=9)
+    tell_all(policy, [wrong(0.1)] * 9)
+    assert chosen(policy) == "mcts"
+    assert len(policy.tree) == 9
+
+
+def test_the_count_holds_over_both_parts() -> None:
+    policy = Auto(n=10)
+    Driver(Random(right=0.0, unscored=0.0), width=3).run(policy)
+    assert (policy.stopped, len(policy.tree)) == ("completed", 10)
+    few = Auto(n=2)
+    tell_all(few, [wrong(0.1)] * 2)
+    assert (few.stopped, len(few.tree)) == ("completed", 2)
