@@ -90,19 +90,18 @@ class Transcript:
         """Print one attempt, its kept steps dimmed, the first wrong one marked."""
         console.print(Text(f"  {_title(trial, solution)}", style="cyan"))
         critique = self.critiques.get(trial.id)
+        width = min(STEP_WIDTH, max((len(step.text) for step in solution.steps), default=0))
         for index, step in enumerate(solution.steps):
-            kept = index < solution.kept
-            line = Text("    ")
-            line.append(f"{index + 1:>2}  ", style="dim")
-            line.append(f"{printable(step.text):<{STEP_WIDTH}}", style="dim" if kept else "")
+            line = Text(f"    {index + 1:>2}  ", style="dim")
+            line.append(f"{printable(step.text):<{width}}", style="dim" if index < solution.kept else "not dim")
             if critique is not None and index < len(critique.steps):
                 said = critique.steps[index]
                 mark, style = MARKS[said.verdict]
-                line.append(f" {mark} ", style=style)
-                line.append(printable(said.explanation or said.verdict.value), style=style)
+                line.append(f"  {mark} ", style=f"not dim {style}")
                 if index == critique.first_error:
-                    line.append("  ← first wrong step", style="bold red")
-            console.print(line)
+                    line.append("first wrong step: ", style="not dim bold red")
+                line.append(printable(said.explanation or said.verdict.value), style=f"not dim {style}")
+            console.print(line, soft_wrap=True)
         notes = [] if solution.complete else ["cut off"]
         if critique is not None and critique.score is not None:
             notes.append(f"score {critique.score:.2f}")
