@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from actorcritic.budget import Budget
+from actorcritic.budget import Budget, Spend
 from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.errors import EngineError, InputError
 from actorcritic.graphs.scaling import ScaledResult, SharedClock, is_anytime, search_budgets
@@ -14,8 +14,10 @@ from actorcritic.graphs.session import ProblemResult, SilentJournal
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import new_session, solve_all
 from actorcritic.search.best_of_n import BestOfN
+from actorcritic.search.strategies import STRATEGIES as REGISTERED
 from actorcritic.search.strategies import needs_critic, parse_strategy
 from actorcritic.tasks.sources import draw_problems
+from actorcritic.types import Failure, Outcome, Trial
 from tests.graphs.world import world
 
 PROBLEMS = draw_problems("countdown", "dev", 6)
@@ -70,6 +72,39 @@ async def test_readings_are_the_answers_of_real_runs(strategy: str) -> None:
                 assert strategy not in ACTOR_ONLY and budget != max(BUDGETS)
                 assert result.best is not None and result.best >= reading.trials
     assert same / (len(BUDGETS) * len(PROBLEMS)) >= (1.0 if strategy in ACTOR_ONLY else 0.8)
+
+
+class Commits(SilentJournal):
+    """Keeps what was settled, in order."""
+
+    def __init__(self) -> None:
+        self.settled: list[tuple[Trial, Outcome | Failure | None, Spend]] = []
+
+    def committed(self, trial: Trial, result: Outcome | Failure | None, spend: Spend) -> None:
+        self.settled.append((trial, result, spend))
+
+
+async def commits(strategy: str, budget: int) -> dict[str, list[tuple[Trial, Outcome | Failure | None, Spend]]]:
+    """Return what a real run under one budget settles, per problem."""
+    settings, (actor, critic) = settings_for(strategy, budget), world()
+    journals = {problem.id: Commits() for problem in PROBLEMS}
+    sessions = (new_session(problem, settings, journals[problem.id]) for problem in PROBLEMS)
+    async for _ in solve_all(sessions, actor, critic, settings):
+        pass
+    return {name: journal.settled for name, journal in journals.items()}
+
+
+@pytest.mark.parametrize("strategy", [name for name, policy in REGISTERED.items() if policy.ANYTIME])
+async def test_every_anytime_strategy_settles_the_same_trials_under_a_smaller_budget(strategy: str) -> None:
+    large, scaled = await commits(strategy, max(BUDGETS)), await read_all(strategy)
+    read = 0
+    for budget in BUDGETS[1:3]:
+        small = await commits(strategy, budget)
+        for problem in PROBLEMS:
+            reading = next(r for r in scaled[problem.id].readings if r.budget == budget)
+            assert small[problem.id][: reading.trials] == large[problem.id][: reading.trials]
+            read += reading.trials
+    assert read > len(PROBLEMS)
 
 
 async def test_the_largest_budget_is_the_run_itself() -> None:
