@@ -66,7 +66,7 @@ class TreePolicy(ABC):
         self._cancelled: list[int] = []
         self._best: tuple[Rank, int] | None = None
         self._random: random.Random | None = None
-        self._common: dict[str, JsonValue] = {}
+        self._shared: dict[tuple[object, ...], dict[str, JsonValue]] = {}
 
     # --- what a policy adds ----------------------------------------------------------------------------------------
 
@@ -193,18 +193,22 @@ class TreePolicy(ABC):
     ) -> Trial:
         """Return the next trial with the options that every trial of this policy has."""
         number = len(self.tree.nodes)
-        if number > 1 and not extra and self._common:
-            # Most trials want the same: they share one mapping, which nobody changes.
-            return Trial(id=number, action=action, parent=parent, options=self._common)
+        # Most trials want the same as another: they share one mapping, which nobody changes.
+        key = (number == 0, *extra.items())
+        options = self._shared.get(key)
+        if options is None:
+            options = self._shared[key] = {**self._own_options(first=number == 0), **extra}
+        return Trial(id=number, action=action, parent=parent, options=options)
+
+    def _own_options(self, *, first: bool) -> dict[str, JsonValue]:
+        """Return the options that every trial of this policy has."""
         options: dict[str, JsonValue] = {CRITIQUE: self.needs_critic}
         temperature = self.options.get("temperature")
-        if self.options.get("first") == "greedy" and number == 0:
+        if first and self.options.get("first") == "greedy":
             temperature = 0.0
         if temperature is not None:
             options[TEMPERATURE] = temperature
-        if number == 1:
-            self._common = options
-        return Trial(id=number, action=action, parent=parent, options={**options, **extra})
+        return options
 
     def _good_enough(self, outcome: Outcome) -> bool:
         """Return whether a solution ends the search by the option `stop_at`."""

@@ -17,7 +17,7 @@ from actorcritic.search.formulas import FORMULAS
 from actorcritic.search.options import Option, OptionValue, choice, integer, number
 from actorcritic.search.policy import MAX_STEPS, REVISE_FROM
 from actorcritic.search.ranking import AGGREGATE, Rank, aggregate, by_value
-from actorcritic.search.tree import Node
+from actorcritic.search.tree import Node, Status
 from actorcritic.types import Action, JsonValue, Outcome, Trial, Verdict
 
 __all__ = ["Mcts"]
@@ -71,6 +71,8 @@ class Mcts(TreePolicy):
         self._revises = self.options.text("deeper") == "revise"
         self._visits = [0]
         self._value = [0.0]
+        self._mean = [0.0]
+        self._decay = [0.0]
         self._pending = [0]
         self._up = [-1]
         self._depth = [0]
@@ -141,12 +143,10 @@ class Mcts(TreePolicy):
             return self._best_mixed(doors, scale)
         if formula.prior:
             scale /= len(doors)
-        visits, pending, values, loss = self._visits, self._pending, self._value, self._loss
-        shift, power = formula.shift, formula.power
+        mean, decay = self._mean, self._decay
         best, highest = doors[0], -math.inf
         for child in doors:
-            n = visits[child] + loss * pending[child]
-            score = values[child] / n + scale / (n + shift) ** power
+            score = mean[child] + scale * decay[child]
             if score > highest or (score == highest and child < best):
                 best, highest = child, score
         return best
@@ -157,9 +157,8 @@ class Mcts(TreePolicy):
         priors = self._priors(doors) if formula.prior else [1.0] * len(doors)
         scores: list[tuple[float, int]] = []
         for child, prior in zip(doors, priors, strict=True):
-            n = self._visits[child] + self._loss * self._pending[child]
-            mean = alpha * self._value[child] / n + (1 - alpha) * self._ranked[child]
-            scores.append((mean + scale * prior / math.pow(n + formula.shift, formula.power), -child))
+            mean = alpha * self._mean[child] + (1 - alpha) * self._ranked[child]
+            scores.append((mean + scale * prior * self._decay[child], -child))
         return -max(scores)[1]
 
     def _priors(self, doors: list[int]) -> list[float]:
@@ -192,43 +191,59 @@ class Mcts(TreePolicy):
         self._depth.append(self._depth[up] + 1)
         for counts in (self._visits, self._pending, self._used, self._live):
             counts.append(0)
-        self._value.append(0.0)
-        self._ranked.append(0.0)
+        for numbers in (self._value, self._mean, self._decay, self._ranked):
+            numbers.append(0.0)
         self._doors.append([])
-        self._count_pending(trial.id + 1, 1)
+        self._count(trial.id + 1, 1, None)
         return trial
 
-    def _count_pending(self, place: int, change: int) -> None:
-        pending, ups = self._pending, self._up
+    def _count(self, place: int, flying: int, value: float | None) -> None:
+        """Go from a node up to the root: change what is in flight, back a value up where there is one.
+
+        What selection reads is worked out here, since a node is passed on the way up more seldom than it is compared.
+        """
+        nodes, ups, visits, pending, values = self.tree.nodes, self._up, self._visits, self._pending, self._value
+        loss, shift, power = self._loss, self._formula.shift, -self._formula.power
         while place >= 0:
-            pending[place] += change
+            pending[place] += flying
+            if value is not None:
+                visits[place] += 1
+                values[place] += value
+                if place != ROOT:
+                    node = nodes[place - 1]
+                    node.visits, node.value = visits[place], values[place]
+            n = visits[place] + loss * pending[place]
+            if n:
+                self._mean[place] = values[place] / n
+                self._decay[place] = (n + shift) ** power
             place = ups[place]
 
     # --- back up ---------------------------------------------------------------------------------------------------
 
     def _told(self, node: Node, outcome: Outcome) -> None:
         place = node.id + 1
-        self._count_pending(place, -1)
+        value = aggregate(outcome, self._how)
         if self._good_enough(outcome):
+            self._count(place, -1, value)
             self._stop("accepted")
             return
-        value = aggregate(outcome, self._how)
         if self._is_rollout(node):
             up = self._up[place]
-            self._back_up(place, value)
+            self._count(place, -1, value)
             self._open(up, value is not None and self._promises(up, self.tree.nodes[up - 1].outcome))
             return
         if self._alpha < 1 and value is not None:
             self._rank_siblings(place)
         if self._rollout and not outcome.complete:
+            self._count(place, -1, None)
             self._rollouts.append(node.id)
         else:
-            self._back_up(place, value)
+            self._count(place, -1, value)
             self._open(place, value is not None and self._promises(place, outcome))
 
     def _failed(self, node: Node) -> None:
         place = node.id + 1
-        self._count_pending(place, -1)
+        self._count(place, -1, None)
         if self._is_rollout(node):
             self._open(self._up[place], False)
             return
@@ -245,20 +260,6 @@ class Mcts(TreePolicy):
         if outcome is None:
             return False
         return not outcome.complete if self._steps else outcome.verdict is Verdict.INCORRECT
-
-    def _back_up(self, place: int, value: float | None) -> None:
-        """Add a value to every node up to the root; an unscored node changes nothing."""
-        if value is None:
-            return
-        nodes, visits, values, ups = self.tree.nodes, self._visits, self._value, self._up
-        while place != ROOT:
-            visits[place] += 1
-            values[place] += value
-            node = nodes[place - 1]
-            node.visits, node.value = visits[place], values[place]
-            place = ups[place]
-        visits[ROOT] += 1
-        values[ROOT] += value
 
     def _rank_siblings(self, place: int) -> None:
         """Set Agent Q's rank values among siblings: (K - rank) / (K - 1), rank 1 the critic's best; 1 for K = 1."""
@@ -325,9 +326,10 @@ class Mcts(TreePolicy):
             self._start(node.trial)
             place = node.id + 1
             self._visits[place], self._value[place] = node.visits, node.value
-            if node.status != "asked":
-                self._count_pending(place, -1)
         self._visits[ROOT], self._value[ROOT] = state["root"]
+        for node in self.tree:
+            # Those in flight were counted so above; this also works out anew what selection reads.
+            self._count(node.id + 1, 0 if node.status is Status.ASKED else -1, None)
         self._used, self._live, self._doors = state["used"], state["live"], state["doors"]
         self._rollouts = state["rollouts"]
         if self._alpha < 1:

@@ -43,7 +43,8 @@ def check_outcome(outcome: Outcome) -> None:
         InputError: the score is not in [0, 1], or the log-probability not finite, or an index negative.
     """
     logprob = outcome.logprob
-    for score in (outcome.score, *outcome.step_scores):
+    scores = (outcome.score, *outcome.step_scores) if outcome.step_scores else (outcome.score,)
+    for score in scores:
         if score is not None and not 0.0 <= score <= 1.0:
             raise InputError(f"a score must be in [0, 1] or None, not {score}")
     if logprob is not None and not math.isfinite(logprob):

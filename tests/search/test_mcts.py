@@ -189,7 +189,7 @@ def test_agent_q_s_value_mix() -> None:
     for alpha, parent in ((1.0, 0), (0.0, 1)):
         policy = Mcts(selection="agent-q", c_exp=0.0, expand=2, alpha=alpha)
         tell_all(policy, told[:2])
-        policy._value[1], policy._value[2] = 0.5, 0.5
+        policy._mean[1], policy._mean[2] = 0.5, 0.5
         assert policy.ask()[0].parent == parent
     lone = Mcts(alpha=0.5, expand=1)
     tell_all(lone, told[:1])
