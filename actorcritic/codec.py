@@ -21,7 +21,7 @@ from actorcritic.types import JsonValue, TokenLogprob
 __all__ = ["decode", "encode"]
 
 T = TypeVar("T")
-Decoder = Callable[[Any], Any]
+_Decoder = Callable[[Any], Any]
 
 FULL = object()
 """Stands for: this field is always written."""
@@ -115,7 +115,7 @@ def _empty_default(item: dataclasses.Field[Any]) -> object:
 
 
 @cache
-def _decoder(hint: Any) -> Decoder:
+def _decoder(hint: Any) -> _Decoder:
     """Return what reads a value of this type; built once per type."""
     origin, args = get_origin(hint), get_args(hint)
     if dataclasses.is_dataclass(hint):
@@ -135,7 +135,7 @@ def _decoder(hint: Any) -> Decoder:
     return _plain_decoder(hint)
 
 
-def _dataclass_decoder(kind: type) -> Decoder:
+def _dataclass_decoder(kind: type) -> _Decoder:
     hints = get_type_hints(kind)
     readers = {item.name: _decoder(hints[item.name]) for item in dataclasses.fields(kind)}
 
@@ -148,7 +148,7 @@ def _dataclass_decoder(kind: type) -> Decoder:
     return read
 
 
-def _union_decoder(args: tuple[Any, ...]) -> Decoder:
+def _union_decoder(args: tuple[Any, ...]) -> _Decoder:
     # Only a free JSON value allows a bool beside None; everything else is a choice between shapes.
     if NoneType in args and bool in args:
         return _read_as_is
@@ -174,7 +174,7 @@ def _shape(hint: Any) -> str:
     return "number" if hint in (int, float) else "str"
 
 
-def _tuple_decoder(args: tuple[Any, ...]) -> Decoder:
+def _tuple_decoder(args: tuple[Any, ...]) -> _Decoder:
     kind = args[0]
     if kind is TokenLogprob:
         return _read_tokens
@@ -190,7 +190,7 @@ def _tuple_decoder(args: tuple[Any, ...]) -> Decoder:
     return read
 
 
-def _mapping_decoder(args: tuple[Any, ...]) -> Decoder:
+def _mapping_decoder(args: tuple[Any, ...]) -> _Decoder:
     reader = _decoder(args[1])
 
     def read(data: Any) -> Any:
@@ -201,7 +201,7 @@ def _mapping_decoder(args: tuple[Any, ...]) -> Decoder:
     return read
 
 
-def _literal_decoder(args: tuple[Any, ...]) -> Decoder:
+def _literal_decoder(args: tuple[Any, ...]) -> _Decoder:
     def read(data: Any) -> Any:
         if data not in args:
             raise ValueError(f"{data!r} is none of {', '.join(map(str, args))}")
@@ -210,7 +210,7 @@ def _literal_decoder(args: tuple[Any, ...]) -> Decoder:
     return read
 
 
-def _plain_decoder(kind: Any) -> Decoder:
+def _plain_decoder(kind: Any) -> _Decoder:
     def read(data: Any) -> Any:
         if type(data) is not kind:
             raise TypeError(f"{data!r} is no {kind}")

@@ -25,7 +25,7 @@ __all__ = ["PROBLEM", "render_tree", "to_graphml", "to_networkx"]
 PROBLEM = "problem"
 """Id of the node that stands for the problem itself: the parent of all first attempts."""
 
-Attribute = str | int | float | bool
+_Attribute = str | int | float | bool
 
 
 def to_networkx(tree: Tree, *, texts: Mapping[int, str] | None = None, best: int | None = None) -> DiGraph:
@@ -72,9 +72,9 @@ def _with_last(children: list[int]) -> list[tuple[int, bool]]:
     return [(child, child == children[-1]) for child in children]
 
 
-def _attributes(node: Node) -> dict[str, Attribute]:
+def _attributes(node: Node) -> dict[str, _Attribute]:
     """Return everything that a node holds, flat."""
-    attributes: dict[str, Attribute] = {
+    attributes: dict[str, _Attribute] = {
         "action": str(node.trial.action),
         "options": json.dumps(encode(node.trial.options), sort_keys=True),
         "status": str(node.status),

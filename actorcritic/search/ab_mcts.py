@@ -24,7 +24,7 @@ __all__ = ["AbMcts"]
 ROOT = 0
 """Place of the problem itself in the lists below; trial i has place i + 1."""
 
-Scores = list[float]
+_Scores = list[float]
 """What a posterior knows: how many scores, their sum, the sum of their squares."""
 
 
@@ -52,9 +52,9 @@ class AbMcts(TreePolicy):
     def __init__(self, *, seed: int = 0, **options: OptionValue) -> None:
         super().__init__(seed=seed, **options)
         self._how = self.options.text("aggregate")
-        self._gen: list[Scores] = [_nothing()]
-        self._cont: list[Scores] = [_nothing()]
-        self._child: list[Scores] = [_nothing()]
+        self._gen: list[_Scores] = [_nothing()]
+        self._cont: list[_Scores] = [_nothing()]
+        self._child: list[_Scores] = [_nothing()]
         self._doors: list[list[int]] = [[]]
         """Children that can be entered."""
 
@@ -114,7 +114,7 @@ class AbMcts(TreePolicy):
     def _up(self, node: Node) -> int:
         return ROOT if node.parent is None else node.parent + 1
 
-    def _draw(self, scores: Scores) -> float:
+    def _draw(self, scores: _Scores) -> float:
         """Return one sample of the expected score, from the posterior."""
         n, total, squares = scores
         if self.options.text("posterior") == "beta":
@@ -144,11 +144,11 @@ class AbMcts(TreePolicy):
         self._doors = state["doors"]
 
 
-def _nothing() -> Scores:
+def _nothing() -> _Scores:
     return [0.0, 0.0, 0.0]
 
 
-def _add(scores: Scores, score: float) -> None:
+def _add(scores: _Scores, score: float) -> None:
     scores[0] += 1
     scores[1] += score
     scores[2] += score * score

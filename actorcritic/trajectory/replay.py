@@ -1,17 +1,7 @@
 """Resume: rebuild a problem's state from its events, so that only what had not finished is called again.
 
 Asks and tells go once more into a fresh policy, leases and charges into a fresh ledger, at the same points as before.
-For this to be exact the driver must
-- take a trial's lease right before it asks for the trial, wishing for `trial_tokens`, and release it where the policy
-  has nothing to ask; settle trials in the order of their ids; change policy, ledger and attempts at commits only;
-- record, per trial: `asked` before the first call; `called` as each call ends; the solution, the critique and whatever
-  failed as they come; `committed` when the trial is settled, and only then tell the policy. `TrajectoryJournal` writes
-  these events. An interruption settles nothing.
-
-To go on, the driver begins with `Replay.open`, in order: a trial named by the policy's `cancelled` is settled as such,
-one with a `failure` with that; any other gets `calls` as its meter's past, so that they are charged and not made again
-(where a solution or a critique stands, `take_over` charges what led to it and the role need not act). Then it fills the
-window. Its journal begins with `started`, numbered `next_seq`.
+What a driver must do for this to be exact stands at `replay`. Calls no model and writes nothing.
 """
 
 from __future__ import annotations
@@ -147,6 +137,20 @@ class _Replayer:
 
 def replay(events: Iterable[Event], policy: Policy, ledger: Ledger, *, trial_tokens: int | None = None) -> Replay:
     """Bring a fresh policy and a fresh ledger to where a problem's events end.
+
+    For a resumed run to come to what the unbroken one would have, the driver must
+
+    - take a trial's lease right before it asks for the trial, wishing for `trial_tokens`, and release it where the
+      policy has nothing to ask; settle trials in the order of their ids; change policy, ledger and attempts at commits
+      only;
+    - record, per trial, `asked` before the first call, `called` as each call ends, the solution, the critique and
+      whatever failed as they come, `committed` when the trial is settled, and only then tell the policy;
+      `TrajectoryJournal` writes these events. An interruption settles nothing.
+
+    To go on, it begins with `Replay.open`, in order: a trial named by the policy's `cancelled` is settled as such, one
+    with a `failure` with that. Any other gets `calls` as its meter's past, so that they are charged and not made again;
+    where a solution or a critique stands, `take_over` charges what led to it and the role need not act. Then it fills
+    the window. Its journal begins with `started`, numbered `next_seq`.
 
     Args:
         events: Of one problem, in order.
