@@ -42,7 +42,7 @@ Z: Final = NormalDist().inv_cdf(0.975)
 UNPARSED: Final = -2
 """Where a critique named no step and gave no verdict: it matches no label, so it counts as wrong."""
 
-Key = TypeVar("Key", bound=Hashable)
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 class Interval(NamedTuple):
@@ -181,7 +181,7 @@ def pass_at_k(samples: int, correct: int, k: int) -> float:
     return 1.0 - math.prod(1.0 - k / i for i in range(samples - correct + 1, samples + 1))
 
 
-def majority_at_k(keys: Sequence[Key | None], k: int) -> Key | None:
+def majority_at_k(keys: Sequence[_Key | None], k: int) -> _Key | None:
     """Return the most frequent of the first k answers, the first seen of equals; None, which is no answer, never votes.
 
     Args:
@@ -193,7 +193,7 @@ def majority_at_k(keys: Sequence[Key | None], k: int) -> Key | None:
     """
     if not 1 <= k <= len(keys):
         raise InputError(f"majority@{k} cannot be told from {len(keys)} samples")
-    votes: dict[Key, int] = {}
+    votes: dict[_Key, int] = {}
     for key in keys[:k]:
         if key is not None:
             votes[key] = votes.get(key, 0) + 1

@@ -102,10 +102,10 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
     legs = plan(config)
     check(config, legs, items)
     roles = config.run(legs[0].contestant, legs[0].seed, legs[0].limit).load()
-    return compare(config, legs, items, roles, out=out, resume=resume, as_json=as_json)
+    return _compare(config, legs, items, roles, out=out, resume=resume, as_json=as_json)
 
 
-def compare(
+def _compare(
     config: BenchConfig,
     legs: Sequence[Leg],
     items: Sequence[Item],
@@ -120,16 +120,16 @@ def compare(
     Raises:
         InputError: a strategy cannot run with these models, or the folder was begun with others.
     """
-    settings = [settings_of(config, leg, roles, items) for leg in legs]
+    settings = [_settings_of(config, leg, roles, items) for leg in legs]
     models = [engine.info.model for engine in roles.engines]
     if resume is not None and config.models != models:
         raise InputError(f"the models are no longer those that {resume} was begun with: start anew with --out")
     config = config.model_copy(update={"models": models})
-    facts = facts_of(config, items, settings[0])
+    facts = _facts_of(config, items, settings[0])
     interrupted = False
-    with open_rows(config, items, out=out, resume=resume) as rows:
+    with _open_rows(config, items, out=out, resume=resume) as rows:
         try:
-            asyncio.run(work(legs, settings, items, roles, rows, config.concurrency))
+            asyncio.run(_work(legs, settings, items, roles, rows, config.concurrency))
         except KeyboardInterrupt:
             interrupted = True
         report = summarize(rows.rows, facts)
@@ -148,7 +148,7 @@ def compare(
     return 1 if any(row.stopped_by == "failed" for row in rows.rows) else 0
 
 
-def open_rows(config: BenchConfig, items: Sequence[Item], *, out: Path | None, resume: Path | None) -> Rows:
+def _open_rows(config: BenchConfig, items: Sequence[Item], *, out: Path | None, resume: Path | None) -> Rows:
     """Return where the rows go."""
     if resume is not None:
         return BenchFolder(resume)
@@ -157,7 +157,7 @@ def open_rows(config: BenchConfig, items: Sequence[Item], *, out: Path | None, r
     return BenchFolder.create(out, config.model_dump(mode="json"), [(item.problem, item.reference) for item in items])
 
 
-def roles_of(leg: Leg, roles: Roles) -> Roles:
+def _roles_of(leg: Leg, roles: Roles) -> Roles:
     """Return who plays in a run: the comparison's roles, or the contestant's own critic."""
     if leg.contestant.critic is None:
         return roles
@@ -165,13 +165,13 @@ def roles_of(leg: Leg, roles: Roles) -> Roles:
     return replace(roles, critic=critic)
 
 
-def settings_of(config: BenchConfig, leg: Leg, roles: Roles, items: Sequence[Item]) -> SearchSettings:
+def _settings_of(config: BenchConfig, leg: Leg, roles: Roles, items: Sequence[Item]) -> SearchSettings:
     """Return how a run searches.
 
     Raises:
         InputError: the strategy lacks its critic, or the smallest budget cannot pay for one step of some problem.
     """
-    players = roles_of(leg, roles)
+    players = _roles_of(leg, roles)
     settings = replace(
         config.run(leg.contestant, leg.seed, leg.limit).settings(),
         exact=players.exact,
@@ -182,7 +182,7 @@ def settings_of(config: BenchConfig, leg: Leg, roles: Roles, items: Sequence[Ite
     return settings
 
 
-def facts_of(config: BenchConfig, items: Sequence[Item], settings: SearchSettings) -> Facts:
+def _facts_of(config: BenchConfig, items: Sequence[Item], settings: SearchSettings) -> Facts:
     """Return what the report says of the comparison as a whole."""
     return Facts(
         problems=len(items),
@@ -201,7 +201,7 @@ def _versions() -> Iterator[tuple[str, str]]:
             continue
 
 
-async def work(
+async def _work(
     legs: Sequence[Leg],
     settings: Sequence[SearchSettings],
     items: Sequence[Item],
@@ -219,21 +219,21 @@ async def work(
             if not left:
                 continue
             sys.stderr.write(f"{number} of {len(legs)}: {label}, seed {leg.seed}, {leg.limit} tokens\n")
-            players = roles_of(leg, roles)
+            players = _roles_of(leg, roles)
             oracle = needs_critic(how.strategy) and players.critic is not None and players.critic.oracle
             problems = [item.problem for item in left.values()]
             with Progress(len(left)) as progress:
                 async for scaled in search_budgets(
                     problems, players.actor, players.critic, how, leg.budgets, concurrency=concurrency
                 ):
-                    row = await judge(left[scaled.result.problem.id], scaled, leg, oracle=oracle)
+                    row = await _judge(left[scaled.result.problem.id], scaled, leg, oracle=oracle)
                     rows.add(row)
                     progress.advance(scaled.result.spend.total.logical_tokens, row.readings[-1].correct)
     finally:
         await roles.aclose()
 
 
-async def judge(item: Item, scaled: ScaledResult, leg: Leg, *, oracle: bool) -> ProblemRow:
+async def _judge(item: Item, scaled: ScaledResult, leg: Leg, *, oracle: bool) -> ProblemRow:
     """Compare what a problem brought at every budget with the gold side, which nothing in the run has seen."""
 
     async def read(reading: Reading) -> ReadingRecord:

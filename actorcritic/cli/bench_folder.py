@@ -27,7 +27,7 @@ __all__ = ["BenchFolder", "Rows", "read_options"]
 
 ROWS, REPORT = "rows.jsonl", "bench.json"
 
-Key = tuple[str, int, int, str]
+_Key = tuple[str, int, int, str]
 """Strategy, seed, token limit of the run, problem."""
 
 
@@ -120,7 +120,7 @@ def read_options(folder: Path) -> tuple[Mapping[str, JsonValue], list[tuple[Prob
     return head.config, [(problem, head.references.get(problem.id, Reference())) for problem in head.problems]
 
 
-def _key(row: ProblemRow) -> Key:
+def _key(row: ProblemRow) -> _Key:
     return row.strategy, row.seed, row.limit, row.problem
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -213,7 +214,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
     def install(number: int) -> None:
         seen = 0
-        judge = module.judge
+        judge = module._judge
 
         async def interrupt(*args: Any, **options: Any) -> ProblemRow:
             nonlocal seen
@@ -222,7 +223,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
                 raise KeyboardInterrupt
             return await judge(*args, **options)
 
-        monkeypatch.setattr(module, "judge", interrupt)
+        monkeypatch.setattr(module, "_judge", interrupt)
 
     return install
 
@@ -287,6 +288,22 @@ def test_without_matplotlib_a_line_says_so(command: Command, tmp_path: Path, mon
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     done = command(*SMALL, "--strategies", "greedy", "--out", tmp_path / "run")
     assert done.code == 0 and "actorcritic[plot]" in done.err and not (tmp_path / "run" / "scaling.png").exists()
+
+
+def test_every_strategy_is_a_curve(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = MagicMock()
+    monkeypatch.setitem(sys.modules, "matplotlib", MagicMock())
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", library)
+    done = command(*SMALL, "--strategies", "greedy,revise@oracle", "--out", tmp_path / "run", "--json")
+    assert done.code == 0 and "plot" not in done.err
+    figure = library.Figure.return_value
+    curves = figure.add_subplot.return_value.errorbar.call_args_list
+    assert [curve.kwargs["label"] for curve in curves] == ["greedy", "revise@oracle"]
+    assert [curve.kwargs["linestyle"] for curve in curves] == ["-", "--"]
+    accuracies = [row["accuracy"] for row in report(done)["rows"]]
+    assert [value for curve in curves for value in curve.args[1]] == accuracies
+    assert all(reach >= 0 for curve in curves for side in curve.kwargs["yerr"] for reach in side)
+    figure.savefig.assert_called_once_with(tmp_path / "run" / "scaling.png", dpi=150)
 
 
 def test_with_matplotlib_there_is_a_picture(command: Command, tmp_path: Path) -> None:
