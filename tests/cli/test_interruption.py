@@ -1,0 +1,76 @@
+"""The real command, stopped by the real signals: what was paid for is kept, and the run goes on to the same end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PROBLEMS = Path(__file__).parents[2] / "actorcritic" / "problems" / "demo.jsonl"
+COPIES = 8
+"""How often each packaged problem stands in the file, so that there is something to interrupt."""
+
+
+def command(*arguments: object) -> list[str]:
+    program = "from actorcritic.cli import main; main()"
+    return [sys.executable, "-c", program, *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+
+def many_problems(folder: Path) -> Path:
+    lines = [json.loads(line) for line in PROBLEMS.read_text(encoding="utf-8").splitlines()]
+    path = folder / "many.jsonl"
+    repeated = [{**line, "id": f"{line['id']}-{copy}"} for copy in range(COPIES) for line in lines]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in repeated), encoding="utf-8")
+    return path
+
+
+def kinds(run: Path) -> list[str]:
+    lines = (run / "events" / "main.jsonl").read_bytes().split(b"\n")
+    return [json.loads(line)["kind"] for line in lines[:-1]]
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_stopped_and_taken_up_again(tmp_path: Path, stop: signal.Signals, code: int) -> None:
+    problems, run, whole = many_problems(tmp_path), tmp_path / "run", tmp_path / "whole"
+    options = ("solve", "--problems", problems, "--budget-tokens", 150, "--concurrency", 8, "--json")
+    first = subprocess.Popen(
+        command(*options, "--out", run), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not (run / "events" / "main.jsonl").exists() or kinds(run).count("finished") < 5:
+        assert first.poll() is None and time.monotonic() < deadline, first.communicate()[1]
+        time.sleep(0.05)
+    first.send_signal(stop)
+    out, err = first.communicate(timeout=60)
+    assert first.returncode == code and "Traceback" not in err
+    paid = kinds(run)
+    assert paid.count("finished") < 10 * COPIES
+    if stop is signal.SIGINT:
+        assert "interrupted" in paid and out.strip(), "what was finished is printed"
+    resumed = subprocess.run(
+        command("solve", "--resume", run, "--json"), env=environment(), capture_output=True, text=True, check=False
+    )
+    unbroken = subprocess.run(
+        command(*options, "--out", whole), env=environment(), capture_output=True, text=True, check=False
+    )
+    assert resumed.returncode == unbroken.returncode == 0, resumed.stderr
+    ends = [[{**json.loads(line), "run": None} for line in done.stdout.splitlines()] for done in (resumed, unbroken)]
+    for record in (*ends[0], *ends[1]):
+        for role in ("actor", "critic"):
+            record["usage"][role].pop("cached_tokens")  # what a cache happened to hold differs from run to run
+            if stop is signal.SIGINT:
+                record["usage"][role].pop("calls"), record["usage"][role].pop("prompt_tokens")
+    assert [r["answer"] for r in ends[0]] == [r["answer"] for r in ends[1]]
+    assert ends[0] == ends[1]
+    finished = [kind for kind in kinds(run) if kind == "finished"]
+    assert len(finished) == 10 * COPIES, "no finished problem was searched again"
