@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from actorcritic.formats.embedded import REASONS
+from actorcritic.formats.embedded import REASONS, Puzzle
 from actorcritic.tasks import countdown, sudoku
 from actorcritic.tasks.heldout import split_of
 from actorcritic.training.embedded import batches, data
@@ -17,7 +17,7 @@ from actorcritic.training.embedded.batches import LENGTH, Mixture, Phase
 from actorcritic.training.embedded.data import FAMILIES, LABELS, VOCABULARY, Sample
 
 EVEN = (Phase(0, (0.3, 0.4, 0.3), hasty=0.2, solver=0.1),)
-ACTOR = Mixture("actor", 1, EVEN, rows=8, steps=2, revision=0.4)
+ACTOR = Mixture("actor", 1, EVEN, rows=8, steps=2, revision=(0.4, 0.4, 0.4))
 CRITIC = Mixture("critic", 2, EVEN, rows=8, steps=2, partial=0.2)
 
 
@@ -36,7 +36,7 @@ def states(written: str) -> Iterator[str]:
             yield f"countdown:{','.join(map(str, sorted(map(int, words[3:]))))}->{target}"
 
 
-def draw(family: str, count: int, role: str) -> list[tuple[data.Puzzle, Sample]]:
+def draw(family: str, count: int, role: str) -> list[tuple[Puzzle, Sample]]:
     rng, found = random.Random(4), []
     for puzzle in data.problems(family, "train", 9):
         if role == "actor":

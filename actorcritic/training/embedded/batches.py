@@ -25,6 +25,7 @@ from actorcritic.training.embedded.data import (
     corrupted,
     critic_sample,
     problems,
+    revision_sample,
 )
 
 __all__ = ["LENGTH", "Chunk", "Mixture", "Phase", "make_chunk", "pack"]
@@ -46,7 +47,8 @@ class Phase:
     solver: float = 0.0
     """Share of the critic's samples that are plain solutions to write: a critic that can solve judges better."""
     on_policy: float = 0.0
-    """Share of the critic's attempts that the actor wrote; the rest are corrupted solutions."""
+    """Share of the attempts (the critic's, and those that the actor revises) that the actor wrote; the rest are
+    corrupted solutions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ class Mixture:
     """Rows per optimiser step."""
     steps: int = 20
     """Optimiser steps per chunk."""
-    revision: float = 0.0
-    """Share of the actor's samples that are revisions."""
+    revision: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Share of the actor's samples that are revisions, per family."""
     partial: float = 0.0
     """Share of the critic's attempts that are cut short."""
     pool: str = ""
@@ -128,15 +130,21 @@ def _draws(mixture: Mixture, rng: random.Random, index: int) -> Iterator[Sample]
     phase = next(phase for phase in reversed(mixture.phases) if index >= phase.first)
     while True:
         family = rng.choices(range(len(FAMILIES)), phase.shares)[0]
-        stream = streams[family]
-        sample: Sample | None
-        if mixture.role == "actor" or rng.random() < phase.solver:
-            sample = actor_sample(next(stream), rng, revision=mixture.revision, hasty=phase.hasty)
-        else:
-            attempt = _attempt(mixture.pool, phase.on_policy, rng, family, stream)
-            sample = critic_sample(attempt, rng, partial=mixture.partial) if attempt else None
+        sample = _draw(mixture, phase, rng, family, streams[family])
         if sample is not None:
             yield sample
+
+
+def _draw(mixture: Mixture, phase: Phase, rng: random.Random, family: int, stream: Iterator[Puzzle]) -> Sample | None:
+    if mixture.role == "critic" and rng.random() >= phase.solver:
+        attempt = _attempt(mixture.pool, phase.on_policy, rng, family, stream)
+        return critic_sample(attempt, rng, partial=mixture.partial) if attempt else None
+    revision = mixture.revision[family]
+    if mixture.pool and mixture.role == "actor" and rng.random() < revision * phase.on_policy:
+        text, written = rng.choice(_pool(mixture.pool)[family])
+        found = parse_problem(text)
+        return revision_sample((found, tuple(written)), rng) if found else None
+    return actor_sample(next(stream), rng, revision=revision, hasty=phase.hasty)
 
 
 def hash_seed(seed: int, index: int) -> int:

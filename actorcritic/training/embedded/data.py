@@ -39,6 +39,7 @@ __all__ = [
     "critic_sample",
     "encode",
     "problems",
+    "revision_sample",
     "solved",
     "trainable",
     "vote_key",
@@ -136,20 +137,44 @@ def actor_sample(puzzle: Puzzle, rng: random.Random, *, revision: float, hasty: 
     steps = _solution(puzzle, rng)
     if steps is None:
         return None
-    lines = render_lines(puzzle, steps)
-    prompt, rest = problem_prompt(puzzle), lines
     if rng.random() < revision:
         at = rng.randrange(len(steps))
         wrong = _wrong_step(puzzle, steps[:at], rng)
-        rejected = render_lines(puzzle, (*steps[:at], wrong)) if wrong else ()
-        if wrong is None or len(rejected) <= at or not trainable(puzzle, (*steps[:at], wrong)):
-            return None
-        code = attempt_labels(puzzle, (*steps[:at], wrong))[-1]
-        kept = rng.randrange(at + 1) if rng.random() < 0.15 else at
-        block = reject_block(rejected[at], "wrong" if code not in REASONS or rng.random() < 0.2 else code)
-        prompt, rest = prompt + "".join(lines[:kept]) + block, lines[kept:]
-    head = encode(prompt)
-    return Sample(head + encode("".join(rest) + END), len(head), [], [])
+        return _revision(puzzle, steps, at, wrong, rng) if wrong else None
+    head = encode(problem_prompt(puzzle))
+    return Sample(head + encode("".join(render_lines(puzzle, steps)) + END), len(head), [], [])
+
+
+def revision_sample(attempt: Attempt, rng: random.Random) -> Sample | None:
+    """Return a revision of an attempt from its first wrong step on; None: there is none, or leave it out."""
+    puzzle, written = attempt
+    codes = attempt_labels(puzzle, written)
+    at = next((i for i, code in enumerate(codes) if code != ACCEPT), None)
+    if at is None or codes[at] not in REASONS:
+        return None
+    steps = (*written[:at], *(_rest(puzzle, written[:at], rng)))
+    if not trainable(puzzle, steps) or len(render_lines(puzzle, steps)) < step_count(puzzle):
+        return None
+    return _revision(puzzle, steps, at, written[at], rng)
+
+
+def _rest(puzzle: Puzzle, before: Sequence[str], rng: random.Random) -> tuple[str, ...]:
+    """Return right steps that finish what right steps began."""
+    if isinstance(puzzle, Sudoku):
+        return (sudoku.solve(puzzle) or ())[len(before) :]
+    return countdown.solve(Countdown(_state(puzzle, before), puzzle.target), rng) or ()
+
+
+def _revision(puzzle: Puzzle, steps: tuple[str, ...], at: int, wrong: str, rng: random.Random) -> Sample | None:
+    """Return right steps from `at` on (or from an earlier one), after the critique of a wrong step `at`."""
+    lines, rejected = render_lines(puzzle, steps), render_lines(puzzle, (*steps[:at], wrong))
+    if len(rejected) <= at or not trainable(puzzle, (*steps[:at], wrong)):
+        return None
+    code = attempt_labels(puzzle, (*steps[:at], wrong))[-1]
+    block = reject_block(rejected[at], "wrong" if code not in REASONS or rng.random() < 0.2 else code)
+    kept = rng.randrange(at + 1) if rng.random() < 0.15 else at
+    head = encode(problem_prompt(puzzle) + "".join(lines[:kept]) + block)
+    return Sample(head + encode("".join(lines[kept:]) + END), len(head), [], [])
 
 
 def _hasty_sample(puzzle: Countdown) -> Sample | None:

@@ -18,15 +18,16 @@ from pathlib import Path
 
 import torch
 
+from actorcritic.tasks.heldout import Split
 from actorcritic.training.embedded.data import FAMILIES
 from actorcritic.training.embedded.figures import Figure, actor_figures, critic_figures, held_out, wilson
 from actorcritic.training.embedded.model import Llama
 from actorcritic.training.embedded.pair import load
+from actorcritic.training.embedded.revisions import revision_figures
 from actorcritic.training.embedded.simulate import STRATEGIES, accuracy_at, run
 
-__all__ = ["BUDGETS", "loop_rows", "main", "table"]
+__all__ = ["loop_rows", "main", "table"]
 
-BUDGETS = (128, 256, 512, 1024)
 SHIPPED = Path(__file__).resolve().parents[2] / "models" / "embedded"
 
 
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     actor, critic = (load(options.pair / role, options.device) for role in ("actor", "critic"))
     figures = actor_figures(actor, options.split, options.problems, temperature=options.temperature)
     figures += critic_figures(actor, critic, options.split, options.problems, temperature=options.temperature)
+    figures += revision_figures(actor, options.split, options.problems, temperature=options.temperature)
     result: dict[str, object] = {
         "split": options.split,
         "problems": options.problems,
@@ -46,9 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     sys.stdout.write(table(figures, options.split, options.temperature))
     if options.loop:
-        loop = loop_rows(actor, critic, options.split, options.loop_problems)
-        result["loop"] = loop
-        sys.stdout.write(_loop_table(loop))
+        budgets = tuple(map(int, options.budgets.split(",")))
+        loop = loop_rows(actor, critic, options.split, options.loop_problems, budgets)
+        result["loop"] = {"budgets": budgets, "rows": loop}
+        sys.stdout.write(_loop_table(loop, budgets))
     result["seconds"] = round(time.monotonic() - started, 1)
     sys.stdout.write(json.dumps(result) + "\n")
     return 0
@@ -62,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--temperature", type=float, default=1.0, help="of samples; greedy is 0 (default: 1.0)")
     parser.add_argument("--loop", action="store_true", help="also simulate search at equal logical tokens")
     parser.add_argument("--loop-problems", type=int, default=300, help="problems per family in it (default: 300)")
+    parser.add_argument("--budgets", default="128,256,512,1024", help="logical tokens per problem, critic included")
     parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
     parser.add_argument("--threads", type=int, default=1, help="torch threads (default: 1)")
     return parser
@@ -80,15 +84,15 @@ def table(figures: Sequence[Figure], split: str, temperature: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def loop_rows(actor: Llama, critic: Llama, split: str, count: int) -> list[dict[str, object]]:
+def loop_rows(actor: Llama, critic: Llama, split: Split, count: int, budgets: Sequence[int]) -> list[dict[str, object]]:
     """Return one row per family and strategy: accuracy and interval at each budget, and the paired lead."""
     rows: list[dict[str, object]] = []
     for family in FAMILIES:
-        puzzles = held_out(family, "dev" if split == "dev" else "test", count)
+        puzzles = held_out(family, split, count)
         right: dict[str, list[list[bool]]] = {}
         for strategy in STRATEGIES:
-            histories = run(actor, critic, puzzles, strategy, limit=max(BUDGETS))
-            right[strategy] = [accuracy_at(histories, budget) for budget in BUDGETS]
+            histories = run(actor, critic, puzzles, strategy, limit=max(budgets))
+            right[strategy] = [accuracy_at(histories, budget) for budget in budgets]
             shares = [sum(each) / count for each in right[strategy]]
             spent = sum(history[-1][0] for history in histories if history) / count
             rows.append(
@@ -102,11 +106,11 @@ def loop_rows(actor: Llama, critic: Llama, split: str, count: int) -> list[dict[
                 }
             )
             sys.stderr.write(f"{family}: {strategy} {[round(share, 3) for share in shares]}\n")
-        rows += [_lead(family, right, at) for at in range(len(BUDGETS))]
+        rows += [_lead(family, right, at, budget) for at, budget in enumerate(budgets)]
     return rows
 
 
-def _lead(family: str, right: dict[str, list[list[bool]]], at: int) -> dict[str, object]:
+def _lead(family: str, right: dict[str, list[list[bool]]], at: int, budget: int) -> dict[str, object]:
     """Return how far critique-and-revise leads the best of the five baselines at a budget, paired over problems."""
     baselines = list(STRATEGIES)[:5]
     ours = max(list(STRATEGIES)[5:7], key=lambda name: sum(right[name][at]))
@@ -116,7 +120,7 @@ def _lead(family: str, right: dict[str, list[list[bool]]], at: int) -> dict[str,
     means = sorted(sum(rng.choices(pairs, k=len(pairs))) / len(pairs) for _ in range(1000))
     return {
         "family": family,
-        "budget": BUDGETS[at],
+        "budget": budget,
         "ours": ours,
         "best_baseline": best,
         "lead": round(sum(pairs) / len(pairs), 4),
@@ -124,8 +128,8 @@ def _lead(family: str, right: dict[str, list[list[bool]]], at: int) -> dict[str,
     }
 
 
-def _loop_table(rows: Sequence[dict[str, object]]) -> str:
-    lines = ["", f"| family | strategy | {' | '.join(map(str, BUDGETS))} |", "|---|---|---|---|---|---|"]
+def _loop_table(rows: Sequence[dict[str, object]], budgets: Sequence[int]) -> str:
+    lines = ["", f"| family | strategy | {' | '.join(map(str, budgets))} |", "|---|---|" + "---|" * len(budgets)]
     for row in rows:
         values = row.get("accuracy")
         if isinstance(values, list):

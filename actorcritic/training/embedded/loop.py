@@ -71,6 +71,8 @@ def train(
     optimizer = torch.optim.AdamW(_groups(model, schedule.decay), lr=schedule.rate, betas=(0.9, 0.98), fused=True)
     done, losses = _restore(checkpoint, model, optimizer)
     last = min(schedule.chunks, stop_after or schedule.chunks)
+    if done >= last:
+        return losses
     step = _stepper(model, schedule, device)
     saved = started = time.monotonic()
     first = done

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 from actorcritic.formats.embedded import (
     Puzzle,
     critic_prompt,
-    explain,
     problem_prompt,
     render_lines,
 )
-from actorcritic.training.embedded.data import LABELS, VOCABULARY, attempt_labels, encode, solved, vote_key
+from actorcritic.training.embedded.data import VOCABULARY, encode, solved, vote_key
 from actorcritic.training.embedded.model import Llama
 from actorcritic.training.embedded.pair import ACTOR, LIMIT, problem_of, read_critique, read_solution, texts
+from actorcritic.training.embedded.revisions import true_critique
 from actorcritic.training.embedded.sampling import Drawn, generate
-from actorcritic.types import Critique, Prompt, Solution, StepCritique, Verdict
+from actorcritic.types import Critique, Prompt, Solution, Verdict
 
 __all__ = ["STRATEGIES", "Ledger", "accuracy_at", "run"]
 
@@ -144,7 +144,7 @@ def revise_with_critic(puzzle: Puzzle, *, accept: float = 0.9, patience: int = 2
     best, top, failed = None, -1.0, 0
     current, _ = yield from _propose(puzzle, 0)
     while True:
-        critique = _true_critique(puzzle, current) if oracle else (yield from _criticise(puzzle, current))
+        critique = true_critique(puzzle, current) if oracle else (yield from _criticise(puzzle, current))
         score = critique.score if critique.score is not None else -1.0
         if score > top or best is None:
             best, top, failed = current, score, 0
@@ -159,26 +159,6 @@ def revise_with_critic(puzzle: Puzzle, *, accept: float = 0.9, patience: int = 2
             current, _ = yield from _propose(puzzle, 1)
         else:
             current, _ = yield from _revise(puzzle, current, critique, at, 1)
-
-
-def _true_critique(puzzle: Puzzle, solution: Solution) -> Critique:
-    codes = attempt_labels(puzzle, texts(solution))
-    steps = tuple(
-        StepCritique(verdict=Verdict.CORRECT, score=1.0)
-        if code == "ok"
-        else StepCritique(
-            verdict=Verdict.INCORRECT, score=0.0, explanation=explain(code if code in LABELS else "wrong", step.text)
-        )
-        for code, step in zip(codes, solution.steps, strict=True)
-    )
-    right = solved(puzzle, texts(solution))
-    first = next((i for i, s in enumerate(steps) if s.verdict is Verdict.INCORRECT), len(steps))
-    return Critique(
-        steps=steps,
-        verdict=Verdict.CORRECT if right else Verdict.INCORRECT,
-        score=1.0 if right else 0.5 * first / (1 + len(steps)),
-        oracle=True,
-    )
 
 
 STRATEGIES: Mapping[str, Callable[[Puzzle], Talk]] = {

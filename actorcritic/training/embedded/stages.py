@@ -1,30 +1,38 @@
-"""The recipe of the shipped pair: four stages, each resumable, each a pure function of the numbers in here.
+"""The recipe of the shipped pair: stages in order, each resumable, each a pure function of the numbers in here.
 
-1. the actor, on solutions and revisions, mostly of 4 numbers towards the end;
-2. the actor again, beside failures of a hasty solver, so that its greedy answer stays fallible on 3 numbers;
-3. the actor's own attempts at training problems;
-4. the critic, grown from the actor, on those and on corrupted attempts, a verdict for every line.
+1. the actor learns to write solutions and revisions;
+2. it goes on beside failures of a hasty solver, so that its greedy answer stays fallible on 3 numbers;
+3. it writes attempts at training problems, and learns to revise its own wrong ones;
+4. the critic, grown from the actor of stage 2, learns to judge those attempts and corrupted ones, line by line;
+5. it goes on with attempts and revisions of the final actor.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from actorcritic.training.embedded.batches import Mixture, Phase, hash_seed
-from actorcritic.training.embedded.data import FAMILIES, LABELS, VOCABULARY, problems, trainable
+from actorcritic.training.embedded.batches import Mixture, Phase
+from actorcritic.training.embedded.data import LABELS, VOCABULARY
 from actorcritic.training.embedded.embeddings import plant_numbers
 from actorcritic.training.embedded.export import export
 from actorcritic.training.embedded.loop import Schedule, train
 from actorcritic.training.embedded.model import Llama, Shape
-from actorcritic.training.embedded.pair import attempt, texts
+from actorcritic.training.embedded.pools import write_pool
 
-__all__ = ["RECIPE", "Recipe", "Runtime", "build", "scaled", "train_pair"]
+__all__ = ["RECIPE", "Recipe", "Runtime", "Stage", "build", "grow", "scaled", "train_pair"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stretch of training."""
+
+    mixture: Mixture
+    schedule: Schedule
+    stop_after: int | None = None
+    """Chunks after which it ends, if that is before the schedule's own end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +41,10 @@ class Recipe:
 
     actor_shape: Shape
     critic_shape: Shape
-    actor_stages: tuple[tuple[Mixture, Schedule], ...]
-    """In order; each goes on from the weights of the one before, with a fresh optimiser."""
-    critic_mixture: Mixture
-    critic_schedule: Schedule
+    actor_stages: tuple[Stage, ...]
+    """In order; each goes on from the weights of the one before, with a fresh optimiser. The last one revises."""
+    critic_stages: tuple[Stage, ...]
+    """Likewise; the first reads the attempts of the actor before its last stage, the others those of the last."""
     pool_size: int
     """Attempts that the actor writes per family."""
     seed: int = 1
@@ -57,7 +65,7 @@ RECIPE = Recipe(
     actor_shape=Shape(len(VOCABULARY), width=128, layers=4, inner=384),
     critic_shape=Shape(len(VOCABULARY), width=128, layers=6, inner=384, labels=len(LABELS)),
     actor_stages=(
-        (
+        Stage(
             Mixture(
                 "actor",
                 1,
@@ -66,14 +74,30 @@ RECIPE = Recipe(
                     Phase(67, (0.05, 0.92, 0.03)),
                     Phase(135, (0.25, 0.74, 0.01), hasty=0.35),
                 ),
-                revision=0.3,
+                revision=(0.3, 0.3, 0.3),
             ),
             Schedule(160, 2e-3),
         ),
-        (Mixture("actor", 3, (Phase(0, (0.22, 0.77, 0.01), hasty=0.5),), revision=0.3), Schedule(70, 6e-4)),
+        Stage(
+            Mixture("actor", 3, (Phase(0, (0.22, 0.77, 0.01), hasty=0.5),), revision=(0.3, 0.3, 0.3)),
+            Schedule(70, 6e-4),
+        ),
+        Stage(
+            Mixture("actor", 4, (Phase(0, (0.3, 0.4, 0.3), hasty=0.35, on_policy=0.8),), revision=(0.5, 0.5, 0.9)),
+            Schedule(45, 6e-4),
+        ),
     ),
-    critic_mixture=Mixture("critic", 2, (Phase(0, (0.12, 0.33, 0.55), solver=0.15, on_policy=0.6),), partial=0.15),
-    critic_schedule=Schedule(400, 1.5e-3, label_weight=0.5),
+    critic_stages=(
+        Stage(
+            Mixture("critic", 2, (Phase(0, (0.12, 0.33, 0.55), solver=0.15, on_policy=0.6),), partial=0.15),
+            Schedule(400, 1.5e-3, label_weight=0.5),
+            stop_after=136,
+        ),
+        Stage(
+            Mixture("critic", 5, (Phase(0, (0.08, 0.42, 0.5), solver=0.1, on_policy=0.7),), partial=0.15),
+            Schedule(70, 1e-3, label_weight=0.5),
+        ),
+    ),
     pool_size=24_000,
 )
 
@@ -84,17 +108,19 @@ def scaled(recipe: Recipe, scale: float) -> Recipe:
     def chunks(count: int) -> int:
         return max(1, round(count * scale))
 
-    def shorter(mixture: Mixture, schedule: Schedule) -> tuple[Mixture, Schedule]:
-        phases = tuple(replace(phase, first=round(phase.first * scale)) for phase in mixture.phases)
-        return replace(mixture, phases=phases), replace(schedule, chunks=chunks(schedule.chunks))
+    def shorter(stage: Stage) -> Stage:
+        phases = tuple(replace(phase, first=round(phase.first * scale)) for phase in stage.mixture.phases)
+        return Stage(
+            replace(stage.mixture, phases=phases),
+            replace(stage.schedule, chunks=chunks(stage.schedule.chunks)),
+            chunks(stage.stop_after) if stage.stop_after else None,
+        )
 
-    critic_mixture, critic_schedule = shorter(recipe.critic_mixture, recipe.critic_schedule)
     return replace(
         recipe,
-        actor_stages=tuple(shorter(*stage) for stage in recipe.actor_stages),
-        critic_mixture=critic_mixture,
-        critic_schedule=critic_schedule,
-        pool_size=max(50, round(recipe.pool_size * scale)),
+        actor_stages=tuple(map(shorter, recipe.actor_stages)),
+        critic_stages=tuple(map(shorter, recipe.critic_stages)),
+        pool_size=max(40, round(recipe.pool_size * scale)),
     )
 
 
@@ -119,37 +145,31 @@ def grow(source: Llama, target: Llama) -> None:
 
 def train_pair(recipe: Recipe, runtime: Runtime, out: Path) -> None:
     """Train what is not trained yet, and write `out/actor` and `out/critic`; call again to go on."""
-    work = out / "work"
     torch.set_num_threads(runtime.threads)
+    work = out / "work"
     actor = build(recipe.actor_shape, recipe.seed, runtime.device)
-    for at, (mixture, schedule) in enumerate(recipe.actor_stages):
-        train(actor, mixture, _here(schedule, runtime), work / f"actor{at}.pt")
-    export(actor, out / "actor")
-    pool = work / "attempts.jsonl"
-    if not pool.exists():
-        write_pool(actor.eval(), pool, recipe.pool_size)
     critic = build(recipe.critic_shape, recipe.seed + 1, runtime.device)
+    for at, stage in enumerate(recipe.actor_stages[:-1]):
+        _train(actor, stage, runtime, work / f"actor{at}.pt")
     grow(actor, critic)
-    critic_mixture = replace(recipe.critic_mixture, pool=str(pool))
-    train(critic, critic_mixture, _here(recipe.critic_schedule, runtime), work / "critic.pt")
+    _pool(actor, work / "attempts.jsonl", recipe.pool_size, 77)
+    last = len(recipe.actor_stages) - 1
+    _train(actor, recipe.actor_stages[-1], runtime, work / f"actor{last}.pt", work / "attempts.jsonl")
+    export(actor, out / "actor")
+    _train(critic, recipe.critic_stages[0], runtime, work / "critic0.pt", work / "attempts.jsonl")
+    _pool(actor, work / "revisions.jsonl", recipe.pool_size, 78, revisions=True)
+    for at, stage in enumerate(recipe.critic_stages[1:], start=1):
+        _train(critic, stage, runtime, work / f"critic{at}.pt", work / "revisions.jsonl")
     export(critic, out / "critic")
 
 
-def _here(schedule: Schedule, runtime: Runtime) -> Schedule:
-    return replace(schedule, precision=runtime.precision, compiled=runtime.compiled, workers=runtime.workers)
+def _train(model: Llama, stage: Stage, runtime: Runtime, checkpoint: Path, pool: Path | None = None) -> None:
+    mixture = replace(stage.mixture, pool=str(pool)) if pool else stage.mixture
+    schedule = replace(stage.schedule, precision=runtime.precision, compiled=runtime.compiled, workers=runtime.workers)
+    train(model, mixture, schedule, checkpoint, stop_after=stage.stop_after)
 
 
-def write_pool(actor: Llama, path: Path, size: int) -> None:
-    """Write the actor's attempts at training problems, four at a problem; a held-out state drops the attempt."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        for at, family in enumerate(FAMILIES):
-            puzzles = list(itertools.islice(problems(family, "train", hash_seed(77, at)), size // 4))
-            for round_ in range(4):
-                drawn = attempt(actor, puzzles, temperature=(1.0, 1.0, 0.7, 1.2)[round_], seed=round_)
-                for puzzle, solution in zip(puzzles, drawn, strict=True):
-                    steps = texts(solution)
-                    if steps and trainable(puzzle, steps):
-                        file.write(json.dumps([family, puzzle.render(), steps]) + "\n")
-            sys.stderr.write(f"attempts: {family} done\n")
-    temporary.replace(path)
+def _pool(actor: Llama, path: Path, size: int, seed: int, *, revisions: bool = False) -> None:
+    if not path.exists():
+        write_pool(actor.eval(), path, size, seed, revisions=revisions)
+        actor.train()

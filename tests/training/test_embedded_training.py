@@ -1,0 +1,200 @@
+"""Training, resuming, export and figures of the pair, on models small enough for seconds."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from actorcritic.training.embedded import evaluate, figures, simulate, stages
+from actorcritic.training.embedded.batches import Mixture, Phase
+from actorcritic.training.embedded.data import LABELS, VOCABULARY, encode
+from actorcritic.training.embedded.export import export
+from actorcritic.training.embedded.loop import Schedule, train
+from actorcritic.training.embedded.model import Llama, Shape
+from actorcritic.training.embedded.pair import load
+from actorcritic.training.embedded.sampling import generate
+from actorcritic.training.embedded.stages import RECIPE, Runtime, Stage, build
+
+SMALL = Shape(len(VOCABULARY), width=32, layers=1, inner=64)
+JUDGE = replace(SMALL, layers=2, labels=len(LABELS))
+MIXTURE = Mixture("actor", 1, (Phase(0, (0.0, 0.0, 1.0)),), rows=8, steps=4)
+SCHEDULE = Schedule(8, 1e-2, workers=0)
+SHIPPED = Path(__file__).resolve().parents[2] / "actorcritic" / "models" / "embedded"
+
+
+def tiny_recipe() -> stages.Recipe:
+    def tiny(stage: Stage) -> Stage:
+        return Stage(replace(stage.mixture, rows=4, steps=2), replace(stage.schedule, chunks=2, rate=1e-2))
+
+    return replace(
+        RECIPE,
+        actor_shape=SMALL,
+        critic_shape=JUDGE,
+        actor_stages=tuple(map(tiny, RECIPE.actor_stages)),
+        critic_stages=tuple(map(tiny, RECIPE.critic_stages)),
+        pool_size=40,
+    )
+
+
+def weights(model: Llama) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def test_loss_falls_and_a_broken_run_ends_like_an_unbroken_one(tmp_path: Path) -> None:
+    whole = build(SMALL, 1, "cpu")
+    losses = train(whole, MIXTURE, SCHEDULE, tmp_path / "whole.pt")
+    assert len(losses) == 8
+    assert losses[-1] < 0.6 * losses[0]
+
+    first = build(SMALL, 1, "cpu")
+    train(first, MIXTURE, SCHEDULE, tmp_path / "broken.pt", stop_after=4)
+    assert not torch.equal(weights(first), weights(whole))
+    second = build(SMALL, 2, "cpu")
+    assert train(second, MIXTURE, SCHEDULE, tmp_path / "broken.pt") == losses
+    assert torch.equal(weights(second), weights(whole))
+    assert train(second, MIXTURE, SCHEDULE, tmp_path / "broken.pt") == losses
+
+
+def test_a_critic_begins_as_the_actor_it_grows_from() -> None:
+    actor, critic = build(SMALL, 1, "cpu").eval(), build(JUDGE, 2, "cpu").eval()
+    ids, bias = torch.tensor([encode("numbers 7 13 14 =15\n14 / 7 2 ")]), torch.full((1, 1, 9, 9), -1e9).triu(1)
+    assert not torch.allclose(actor(ids, bias)[0], critic(ids, bias)[0])
+    stages.grow(actor, critic)
+    assert torch.allclose(actor(ids, bias)[0], critic(ids, bias)[0])
+    with pytest.raises(RuntimeError):
+        stages.grow(build(replace(SMALL, width=64), 1, "cpu"), critic)
+
+
+def test_all_stages_run_and_a_second_call_changes_nothing(tmp_path: Path) -> None:
+    recipe, runtime = tiny_recipe(), Runtime(workers=0)
+    stages.train_pair(recipe, runtime, tmp_path)
+    made = {role: (tmp_path / role / "model.safetensors").read_bytes() for role in ("actor", "critic")}
+    stages.train_pair(recipe, runtime, tmp_path)
+    assert made == {role: (tmp_path / role / "model.safetensors").read_bytes() for role in ("actor", "critic")}
+    pool = [json.loads(line) for line in (tmp_path / "work" / "attempts.jsonl").read_text().splitlines()]
+    assert {family for family, _, _ in pool} <= {"countdown-3", "countdown-4", "sudoku"}
+
+
+def test_scaling_shortens_every_stage() -> None:
+    short = stages.scaled(RECIPE, 0.1)
+    for stage, full in zip(
+        short.actor_stages + short.critic_stages, RECIPE.actor_stages + RECIPE.critic_stages, strict=True
+    ):
+        assert stage.schedule.chunks == pytest.approx(full.schedule.chunks / 10, abs=0.51)
+        assert all(phase.first < stage.schedule.chunks for phase in stage.mixture.phases)
+
+
+def test_an_exported_folder_gives_transformers_the_same_model(tmp_path: Path) -> None:
+    model = build(SMALL, 3, "cpu").eval()
+    export(model, tmp_path, half=False)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    text = "numbers 7 13 14 =15\n14 / 7 2 13 =15\n13 + 2 15 "
+    ids = tokenizer(text)["input_ids"]
+    assert ids == encode(text)
+    assert tokenizer.decode(ids) == text
+    assert tokenizer.eos_token_id == 1
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    loaded.train(False)
+    bias = torch.full((len(ids), len(ids)), -1e9).triu(1)[None, None]
+    with torch.inference_mode():
+        theirs, ours = loaded(torch.tensor([ids])).logits, model(torch.tensor([ids]), bias)[0]
+        assert torch.allclose(theirs, ours, atol=1e-4)
+        assert torch.allclose(load(tmp_path)(torch.tensor([ids]), bias)[0], ours, atol=1e-4)
+
+
+def test_greedy_sampling_with_the_cache_is_the_argmax_of_whole_passes() -> None:
+    model = build(SMALL, 4, "cpu").eval()
+    prompts = [encode("numbers 7 13 14 =15\n"), encode("sudoku r1c1=1\nfill\n"), encode("numbers 1 2 3 4 =9\n")]
+    for prompt, drawn in zip(prompts, generate(model, prompts, limit=6, temperature=0, seed=0), strict=True):
+        ids = list(prompt)
+        for token, logprob in zip(drawn.ids, drawn.logprobs, strict=False):
+            bias = torch.full((len(ids), len(ids)), -1e9).triu(1)[None, None]
+            with torch.inference_mode():
+                log_p = model(torch.tensor([ids]), bias)[0][0, -1].log_softmax(-1)
+            assert int(log_p.argmax()) == token
+            assert float(log_p[token]) == pytest.approx(logprob, abs=1e-4)
+            ids.append(token)
+
+
+def test_samples_depend_on_the_seed_alone() -> None:
+    model = build(SMALL, 4, "cpu").eval()
+    prompts = [encode("numbers 7 13 14 =15\n")] * 8
+    first, again, other = (generate(model, prompts, limit=5, temperature=1.0, seed=s) for s in (1, 1, 2))
+    assert first == again != other
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=8), st.data())
+def test_pass_at_k_is_the_share_of_subsets_with_a_right_one(right: list[bool], data: st.DataObject) -> None:
+    k = data.draw(st.integers(1, len(right)))
+    rng = random.Random(0)
+    share = sum(any(rng.sample(right, k)) for _ in range(400)) / 400
+    assert figures.pass_at_k(len(right), sum(right), k) == pytest.approx(share, abs=0.12)
+
+
+def test_auroc_by_hand() -> None:
+    assert figures.auroc([0.1, 0.4, 0.35, 0.8], [False, False, True, True]) == 0.75
+    assert figures.auroc([0.5, 0.5], [True, False]) == 0.5
+    assert figures.auroc([0.9, 0.1], [False, True]) == 0.0
+
+
+def test_process_bench_by_hand() -> None:
+    f1, error, correct = figures.process_bench([1, None, None, 0, -2], [1, None, 2, None, 0])
+    assert (error, correct) == (1 / 3, 1 / 2)
+    assert f1 == pytest.approx(0.4)
+    assert figures.process_bench([None, None], [None, 1])[0] == 0.0
+
+
+def test_wilson_by_hand() -> None:
+    low, high = figures.wilson(50, 100)
+    assert (round(low, 3), round(high, 3)) == (0.404, 0.596)
+
+
+def test_held_out_problems_are_different_ones() -> None:
+    for family in ("countdown-3", "countdown-4", "sudoku"):
+        drawn = figures.held_out(family, "test", 50)
+        assert len({puzzle.render() for puzzle in drawn}) == 50
+
+
+def test_a_ledger_bills_what_is_new() -> None:
+    ledger = simulate.Ledger()
+    ledger.charge(False, [1, 2, 3], [4, 5])
+    assert ledger.tokens == 5
+    ledger.charge(False, [1, 2, 3], [4, 5])
+    assert ledger.tokens == 7
+    ledger.charge(False, [1, 2, 3, 4, 9], [6])
+    assert ledger.tokens == 9
+    ledger.charge(True, [1, 2, 3], [4])
+    assert ledger.tokens == 13
+
+
+def test_accuracy_reads_the_last_answer_within_the_budget() -> None:
+    histories = [[(10, False), (50, True), (90, False)], [], [(200, True)]]
+    assert simulate.accuracy_at(histories, 60) == [True, False, False]
+    assert simulate.accuracy_at(histories, 200) == [False, False, True]
+
+
+def test_the_evaluation_prints_a_table_and_one_json_line(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--split", "dev", "--problems", "6", "--loop", "--loop-problems", "2", "--budgets", "60,100"]
+    assert evaluate.main(arguments) == 0
+    out = capsys.readouterr().out
+    result = json.loads(out.splitlines()[-1])
+    assert {row["name"] for row in result["figures"]} >= {"greedy", "pass@1", "pass@16", "ProcessBench F1", "AUROC"}
+    assert all(row["low"] <= row["high"] for row in result["figures"])
+    assert {row["strategy"] for row in result["loop"]["rows"] if "strategy" in row} == set(simulate.STRATEGIES)
+    assert "| countdown-3 | greedy |" in out
+
+
+def test_the_shipped_pair_is_small_and_has_the_format_of_this_version() -> None:
+    files = [path for path in SHIPPED.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 15_000_000
+    for role in ("actor", "critic"):
+        words = json.loads((SHIPPED / role / "tokenizer.json").read_text())["model"]["vocab"]
+        assert words == {word: at for at, word in enumerate(VOCABULARY)}
