@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -47,6 +48,9 @@ def test_the_threshold_decides() -> None:
     policy = SelfCheck(n=4, threshold=1.2)
     votes(policy, "baaa")
     assert policy.ask()[0].parent == 1
+    policy = SelfCheck(n=4, threshold=math.log(3))
+    votes(policy, "baaa")
+    assert policy.stopped == "completed", "reached is enough"
 
 
 def test_without_answers_there_is_nothing_to_check() -> None:

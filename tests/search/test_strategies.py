@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from actorcritic.errors import InputError
+from actorcritic.errors import InputError, RecordError
 from actorcritic.search.strategies import (
     STRATEGIES,
     StrategySpec,
+    load_policy,
     make_policy,
     needs_critic,
     needs_oracle,
     parse_strategy,
 )
+from actorcritic.types import JsonValue
 from tests.search.simulation import Driver, Random
 
 
@@ -82,6 +84,18 @@ def test_a_budget_takes_the_place_of_the_default_count() -> None:
 def test_who_needs_a_critic(text: str, critic: bool) -> None:
     assert needs_critic(parse_strategy(text)) is critic
     assert needs_oracle(parse_strategy(text)) is False
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_state_finds_its_policy(name: str) -> None:
+    policy = make_policy(parse_strategy(name), seed=4)
+    policy.ask(2)
+    again = load_policy(policy.dump())
+    assert (type(again), again.dump()) == (type(policy), policy.dump())
+    states: list[dict[str, JsonValue]] = [{}, {"policy": None}, {"policy": "unheard-of"}]
+    for state in states:
+        with pytest.raises(RecordError, match="no strategy"):
+            load_policy(state)
 
 
 def test_every_policy_is_registered_under_its_name() -> None:
