@@ -190,6 +190,8 @@ class Facts(_Record):
     """Fingerprints of the models behind them."""
     width: int
     concurrency: int
+    share_samples: bool = False
+    """True where repeated requests were answered from memory: then `seconds` says nothing."""
     temperature: float
     budget: str
     """hard or estimated."""

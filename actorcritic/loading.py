@@ -13,6 +13,7 @@ from typing import Protocol
 from actorcritic.actor import ModelActor
 from actorcritic.critic import CalculationCritic, ModelCritic
 from actorcritic.engines.load import load_engine
+from actorcritic.engines.memo import MemoEngine
 from actorcritic.errors import InputError
 from actorcritic.formats.chat import ChatActorFormat, ChatCriticFormat
 from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat
@@ -75,6 +76,26 @@ class Roles:
         longest = max(map(self.prompt_tokens, problems), default=0)
         attempt = longest + self.actor.max_tokens
         return 2 * attempt + self.actor.max_tokens if isinstance(self.critic, ModelCritic) else attempt
+
+    def sharing_samples(self) -> Roles:
+        """Return the same roles over engines that answer a repeated request from memory; see `MemoEngine`.
+
+        Raises:
+            InputError: an engine does not promise the same completion for the same seed.
+        """
+        shared = {id(engine): MemoEngine(engine) for engine in self.engines}
+        actor, critic = self.actor, self.critic
+        if isinstance(critic, ModelCritic):
+            critic = ModelCritic(
+                shared[id(critic.engine)], critic.format, sampling=critic.sampling, retries=critic.retries
+            )
+        return Roles(
+            actor=ModelActor(
+                shared[id(actor.engine)], actor.format, sampling=actor.sampling, max_tokens=actor.max_tokens
+            ),
+            critic=critic,
+            engines=tuple(shared.values()),
+        )
 
     async def aclose(self) -> None:
         """Free all models."""

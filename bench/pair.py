@@ -51,7 +51,7 @@ def measure_loop(task: str, folder: Path, options: argparse.Namespace) -> dict[s
     else:
         arguments = ["--task", task, "--budgets", BUDGETS, "--limit", str(options.limit), "--out", str(folder)]
         arguments += ["--actor", options.actor, "--seeds", options.seeds, "--concurrency", str(options.concurrency)]
-        arguments += ["--strategies", ";".join(STRATEGIES)]
+        arguments += ["--share-samples", "--strategies", ";".join(STRATEGIES)]
     code = run(["bench", *arguments])
     if code > 1:
         return code

@@ -65,6 +65,9 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
         int, typer.Option(help="Trials in flight per problem; above 1 smaller budgets are read off only nearly.")
     ] = 1,
     concurrency: Annotated[int, typer.Option(help="Problems in flight.")] = 64,
+    share_samples: Annotated[
+        bool, typer.Option(help="Answer repeated requests from memory: same figures and bills, but seconds say nothing.")
+    ] = False,
     temperature: Annotated[float, typer.Option(help="Of the actor; 0 = greedy.")] = 1.0,
     max_tokens: Annotated[int, typer.Option(help="Completion tokens of one solution at most.")] = 1024,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -93,6 +96,7 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
             critic=critic,
             width=width,
             concurrency=concurrency,
+            share_samples=share_samples,
             temperature=temperature,
             max_tokens=max_tokens,
             device=device,
@@ -102,6 +106,8 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
     legs = plan(config)
     check(config, legs, items)
     roles = config.run(legs[0].contestant, legs[0].seed, legs[0].limit).load()
+    if config.share_samples:
+        roles = roles.sharing_samples()
     return _compare(config, legs, items, roles, out=out, resume=resume, as_json=as_json)
 
 

@@ -44,6 +44,7 @@ class BenchConfig(BaseModel):
     critic: str | None
     width: int
     concurrency: int
+    share_samples: bool = False
     temperature: float
     max_tokens: int
     device: str

@@ -310,3 +310,14 @@ def test_with_matplotlib_there_is_a_picture(command: Command, tmp_path: Path) ->
     pytest.importorskip("matplotlib")
     done = command(*SMALL, "--strategies", "greedy,revise@oracle", "--out", tmp_path / "run")
     assert done.code == 0 and (tmp_path / "run" / "scaling.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_sharing_samples_changes_the_calls_and_nothing_else(command: Command, roles: list[Roles]) -> None:
+    arguments = (*SMALL, "--strategies", "majority;best-of-n:score=logprob;best-of-n", "--json")
+    alone = report(command(*arguments))
+    made = calls(roles[-1])
+    shared = report(command(*arguments, "--share-samples"))
+    assert shared["share_samples"] is True and calls(roles[-1]) < 0.7 * made
+    for row in (*alone["rows"], *shared["rows"]):
+        row.pop("seconds")
+    assert alone["rows"] == shared["rows"]
