@@ -60,7 +60,7 @@ def pass_at_k(count: int, right: int, k: int) -> float:
 
 
 def auroc(scores: Sequence[float], positive: Sequence[bool]) -> float:
-    """Return the chance that a positive scores above a negative, ties counting half; nan without both kinds."""
+    """Return the chance that a positive scores above a negative, ties counting half; 0.5 without both kinds."""
     order = sorted(zip(scores, positive, strict=True))
     below, total = 0, 0.0
     for _, group in itertools.groupby(order, key=lambda pair: pair[0]):
@@ -69,7 +69,7 @@ def auroc(scores: Sequence[float], positive: Sequence[bool]) -> float:
         total += up * (below + (len(kinds) - up) / 2)
         below += len(kinds) - up
     positives = sum(positive)
-    return total / (positives * below) if positives and below else math.nan
+    return total / (positives * below) if positives and below else 0.5
 
 
 def process_bench(found: Sequence[int | None], true: Sequence[int | None]) -> tuple[float, float, float]:
