@@ -59,7 +59,6 @@ class Spend:
         usages = {**self.usage, role: self.usage.get(role, Usage()) + usage}
         return Spend(usage=usages, money=self.money + money)
 
-
     def plus(self, other: Spend) -> Spend:
         """Return both spends together."""
         usages = dict(self.usage)

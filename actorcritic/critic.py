@@ -42,9 +42,7 @@ class ModelCritic:
 
     oracle = False
 
-    def __init__(
-        self, engine: Engine, format: CriticFormat, *, sampling: Sampling = GREEDY, retries: int = 1
-    ) -> None:
+    def __init__(self, engine: Engine, format: CriticFormat, *, sampling: Sampling = GREEDY, retries: int = 1) -> None:
         if retries < 0:
             raise InputError(f"retries must be at least 0, not {retries}")
         self.engine = engine

@@ -14,7 +14,6 @@ from actorcritic.actor import ModelActor
 from actorcritic.critic import CalculationCritic, ModelCritic
 from actorcritic.engines.load import load_engine
 from actorcritic.engines.memo import MemoEngine
-from actorcritic.errors import InputError
 from actorcritic.formats.chat import ChatActorFormat, ChatCriticFormat
 from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat
 from actorcritic.protocols import Critic, Engine

@@ -38,7 +38,7 @@ __all__ = [
     "Verdict",
 ]
 
-JsonValue: TypeAlias = Union[None, bool, int, float, str, "list[JsonValue]", "dict[str, JsonValue]"]
+JsonValue: TypeAlias = Union[bool, int, float, str, "list[JsonValue]", "dict[str, JsonValue]", None]
 
 Role: TypeAlias = Literal["actor", "critic", "reward_model"]
 """Who a model call is made for; usage is counted per role."""

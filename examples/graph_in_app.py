@@ -14,11 +14,13 @@ from __future__ import annotations
 import asyncio
 from typing import TypedDict
 
-from actorcritic import Budget, load_roles, parse_strategy
-from actorcritic.graphs import SearchSettings, refinement_graph
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
+
+from actorcritic import Budget, load_roles, parse_strategy
+from actorcritic.graphs import SearchSettings, refinement_graph
 
 
 class State(TypedDict, total=False):
@@ -59,10 +61,10 @@ async def main() -> None:
     app.add_edge("solve", "reply")
     app.add_edge("reply", END)
     graph = app.compile(checkpointer=InMemorySaver())
-    thread = {"configurable": {"thread_id": "1"}}
-    question = {"question": "  use 3, 8 and 11 to make 35."}
+    thread: RunnableConfig = {"configurable": {"thread_id": "1"}}
+    question: State = {"question": "  use 3, 8 and 11 to make 35."}
     # The events of a subgraph are seen only with subgraphs=True.
-    stream = graph.astream(question, thread, context={"user": "Ada"}, stream_mode="custom", subgraphs=True)
+    stream = graph.astream(question, thread, context=Context(user="Ada"), stream_mode="custom", subgraphs=True)
     async for _, event in stream:
         if event["event"] in ("proposed", "revised"):
             print(event["event"], " | ".join(event["steps"]))

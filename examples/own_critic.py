@@ -11,8 +11,17 @@ from __future__ import annotations
 
 import asyncio
 
-from actorcritic import Budget, Critique, FunctionCritic, Problem, Solution, StepCritique, Verdict, load_roles
-from actorcritic import parse_strategy
+from actorcritic import (
+    Budget,
+    Critique,
+    FunctionCritic,
+    Problem,
+    Solution,
+    StepCritique,
+    Verdict,
+    load_roles,
+    parse_strategy,
+)
 from actorcritic.graphs import SearchSettings, refinement_graph
 from actorcritic.tools.calculate import calculate
 

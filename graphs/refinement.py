@@ -100,7 +100,11 @@ class _Loop:
     """The nodes, closed over who plays and how."""
 
     def __init__(
-        self, actor: Actor, critic: Critic | None, settings: SearchSettings, journal: Callable[[Problem], Journal] | None
+        self,
+        actor: Actor,
+        critic: Critic | None,
+        settings: SearchSettings,
+        journal: Callable[[Problem], Journal] | None,
     ) -> None:
         self.actor = actor
         self.critic = critic

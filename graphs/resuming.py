@@ -46,9 +46,7 @@ def resume_session(
         attempts={trial: attempt for trial, item in past.finished.items() if (attempt := _attempt(item))},
         failures=list(past.failures),
         open=tuple(
-            OpenTrial(
-                trial=item.trial, lease=past.leases[item.trial.id], calls=tuple(item.calls), failure=item.failure
-            )
+            OpenTrial(trial=item.trial, lease=past.leases[item.trial.id], calls=tuple(item.calls), failure=item.failure)
             for item in past.open
         ),
         next_trial=len(past.finished) + len(past.open),

@@ -74,9 +74,7 @@ async def search_problem(
         key = await vote_key(session.problem, solution)
         return Attempt(solution=solution, critique=end.get("critique"), vote_key=key)
 
-    exploration = Exploration(
-        session=session, run=run, width=settings.width, trial_tokens=settings.trial_tokens
-    )
+    exploration = Exploration(session=session, run=run, width=settings.width, trial_tokens=settings.trial_tokens)
     return session.conclude(await exploration.explore(settings.budget.seconds))
 
 

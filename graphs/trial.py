@@ -41,6 +41,7 @@ __all__ = [
     "wants_critique",
 ]
 
+
 class Emit(Protocol):
     """Takes what a trial brings forth, as it happens: for the log and for whoever watches."""
 
@@ -125,9 +126,7 @@ def trial_graph(actor: Actor, critic: Critic | None) -> TrialGraph:
     """Compile the graph of one trial: `actor`, then `critic` where the trial wants one and there is one."""
 
     async def actor_node(state: TrialState) -> TrialState:
-        result = await act(
-            actor, state["problem"], state["trial"], state.get("parent"), state["meter"], state["emit"]
-        )
+        result = await act(actor, state["problem"], state["trial"], state.get("parent"), state["meter"], state["emit"])
         return {"failure": result} if isinstance(result, Failure) else {"solution": result}
 
     async def critic_node(state: TrialState) -> TrialState:
@@ -152,9 +151,7 @@ def trial_graph(actor: Actor, critic: Critic | None) -> TrialGraph:
     return graph.compile(checkpointer=False, name="trial")
 
 
-async def _dispatch(
-    actor: Actor, problem: Problem, trial: Trial, parent: Attempt | None, meter: Meter
-) -> Solution:
+async def _dispatch(actor: Actor, problem: Problem, trial: Trial, parent: Attempt | None, meter: Meter) -> Solution:
     """Call the actor's method for the trial's action with the trial's options.
 
     Raises:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from actorcritic.actor import ModelActor
 from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.errors import InputError
 from actorcritic.formats.embedded import EmbeddedActorFormat
 from actorcritic.metering import free_meter
 from actorcritic.types import Critique, Sampling, Solution, StepCritique, Verdict
-
 from tests.graphs.world import HARD, world
 
 

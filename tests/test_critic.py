@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+
 from actorcritic.budget import Budget, Ledger
 from actorcritic.critic import CalculationCritic, FunctionCritic, ModelCritic
 from actorcritic.engines.scripted import Reply, ScriptedEngine
 from actorcritic.errors import InputError
 from actorcritic.metering import CallMeter, free_meter
 from actorcritic.types import Critique, Problem, Solution, Step, StepCritique, Verdict
-
 from tests.graphs.world import HARD, PROBLEM, WordCriticFormat, world
 
 

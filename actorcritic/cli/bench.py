@@ -66,7 +66,8 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
     ] = 1,
     concurrency: Annotated[int, typer.Option(help="Problems in flight.")] = 64,
     share_samples: Annotated[
-        bool, typer.Option(help="Answer repeated requests from memory: same figures and bills, but seconds say nothing.")
+        bool,
+        typer.Option(help="Answer repeated requests from memory: same figures and bills; seconds say nothing."),
     ] = False,
     temperature: Annotated[float, typer.Option(help="Of the actor; 0 = greedy.")] = 1.0,
     max_tokens: Annotated[int, typer.Option(help="Completion tokens of one solution at most.")] = 1024,

@@ -27,10 +27,17 @@ class Progress:
         self._right = 0
         self._known = 0
         self._said = time.monotonic()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
         live = sys.stderr.isatty() and not quiet
         self._quiet = quiet
-        self._bar = Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) if live else None
+        self._bar = (
+            Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) if live else None
+        )
         self._task = self._bar.add_task("solving", total=total, note="") if self._bar else None
 
     def __enter__(self) -> Self:

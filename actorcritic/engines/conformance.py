@@ -101,14 +101,18 @@ async def _counts(engine: Engine, prompt: str) -> None:
             _require(len(given.token_ids) == usage.completion_tokens, "completion ids and their count differ")
             _require(len(given.prompt_ids) == usage.prompt_tokens, "prompt ids and their count differ")
         if able.exact_counts:
-            _require(len(engine.encode(request.prompt, request.tools)) == usage.prompt_tokens, "encode counts another length")
+            _require(
+                len(engine.encode(request.prompt, request.tools)) == usage.prompt_tokens, "encode counts another length"
+            )
 
 
 async def _encoding(engine: Engine, prompt: str) -> None:
     for content in (prompt, prompt + prompt):
         request = _request(content, max_tokens=1)
         given = await _ask(engine, request)
-        _require(given.prompt_ids == engine.encode(request.prompt, request.tools), "encode gives other ids than were sent")
+        _require(
+            given.prompt_ids == engine.encode(request.prompt, request.tools), "encode gives other ids than were sent"
+        )
 
 
 async def _stops(engine: Engine, prompt: str) -> None:

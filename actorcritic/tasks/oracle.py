@@ -1,4 +1,4 @@
-"""The oracle critic: the task's own labeller as a critic, for ceilings. Whoever uses it runs an oracle run and says so."""
+"""The oracle critic: the task's own labeller as a critic, for ceilings. A run with it is an oracle run and says so."""
 
 from __future__ import annotations
 

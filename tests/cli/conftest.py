@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
 from actorcritic.cli.app import run
 from actorcritic.cli.runs import RunConfig
 from actorcritic.loading import Roles
-
 from tests.graphs.world import world
 
 

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+
 from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.loading import Roles
 from actorcritic.records import ResultRecord
 from actorcritic.search.strategies import STRATEGIES
 from actorcritic.trajectory.recorder import FileRecorder
-
 from tests.cli.conftest import Command
 
 TEXT = "Use 7, 13 and 14 to make 15."
@@ -47,7 +47,14 @@ def test_the_same_seed_gives_the_same_answers(command: Command, problems: Path) 
 def test_a_person_sees_steps_verdicts_and_the_table(command: Command) -> None:
     done = command("solve", TEXT, "--strategy", "revise:rounds=6")
     assert done.code == 0
-    for part in (TEXT, "attempt 1: from the start", "✗", "first wrong step", "accuracy of the answers", "critic tokens"):
+    for part in (
+        TEXT,
+        "attempt 1: from the start",
+        "✗",
+        "first wrong step",
+        "accuracy of the answers",
+        "critic tokens",
+    ):
         assert part in done.out
 
 

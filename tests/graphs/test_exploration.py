@@ -6,17 +6,16 @@ import asyncio
 import random
 
 import pytest
+
 from actorcritic.budget import Budget, Ledger
 from actorcritic.codec import encode
 from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.errors import EngineError
-from actorcritic.graphs.session import ProblemResult, Session
+from actorcritic.graphs.session import ProblemResult, Session, SilentJournal
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import new_session, search_problem
-from actorcritic.graphs.session import SilentJournal
 from actorcritic.search.strategies import STRATEGIES, parse_strategy
 from actorcritic.types import Problem
-
 from tests.graphs.world import HARD, PROBLEM, world
 
 EVERY_STRATEGY = sorted(STRATEGIES)

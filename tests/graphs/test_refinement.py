@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.graph import END, START, StateGraph
+
 from actorcritic.budget import Budget
 from actorcritic.critic import FunctionCritic
 from actorcritic.engines.scripted import ScriptedEngine
@@ -15,9 +18,6 @@ from actorcritic.graphs.refinement import RefinementGraph, RefinementState, refi
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.search.strategies import parse_strategy
 from actorcritic.types import Critique, Problem, Solution, StepCritique, Verdict
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-from langgraph.graph import END, START, StateGraph
-
 from tests.graphs.world import HARD, world
 
 TEXT = "Use 3, 5, 8 and 11 to make 24."
@@ -107,15 +107,12 @@ async def test_works_as_a_subgraph_of_an_app_with_a_context_of_its_own() -> None
     app.add_edge("refine", "say")
     app.add_edge("say", END)
     compiled = app.compile()
-    end = await compiled.ainvoke({"problem": TEXT}, context={"user": "somebody"})
+    end = await compiled.ainvoke({"problem": TEXT}, context=AppContext(user="somebody"))
     assert end["note"] == f"the answer is {end['answer']}" and end["answer"]
-    names = [
-        event[1]["event"]
-        async for event in compiled.astream(
-            {"problem": TEXT}, context={"user": "somebody"}, stream_mode="custom", subgraphs=True
-        )
-        if isinstance(event[1], dict)
-    ]
+    stream: Any = compiled.astream(
+        {"problem": TEXT}, context=AppContext(user="somebody"), stream_mode="custom", subgraphs=True
+    )
+    names = [event["event"] async for _, event in stream]
     assert "proposed" in names and "critiqued" in names
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from actorcritic.budget import Budget
 from actorcritic.codec import encode
 from actorcritic.engines.scripted import ScriptedEngine
@@ -14,7 +15,6 @@ from actorcritic.search.strategies import STRATEGIES, parse_strategy
 from actorcritic.trajectory.events import Event, Kind
 from actorcritic.trajectory.journal import TrajectoryJournal
 from actorcritic.trajectory.recorder import MemoryRecorder
-
 from tests.graphs.world import HARD, world
 
 LATENCIES = (0.003, 0.0, 0.001, 0.002, 0.0)

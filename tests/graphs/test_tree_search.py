@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from actorcritic.budget import Budget
 from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.errors import InputError
@@ -17,7 +18,6 @@ from actorcritic.records import ResultRecord
 from actorcritic.search.strategies import parse_strategy
 from actorcritic.tasks.oracle import OracleCritic
 from actorcritic.types import Problem
-
 from tests.graphs.world import world
 
 TEXT = "Use 3, 5, 8 and 11 to make 24."

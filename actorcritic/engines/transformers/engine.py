@@ -5,9 +5,9 @@ Checks a request, hands it to the decoding thread and turns token ids into a `Ge
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 import asyncio
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
