@@ -42,6 +42,7 @@ __all__ = [
     "reason_code",
     "reject_block",
     "render_lines",
+    "step_count",
     "vocabulary",
 ]
 

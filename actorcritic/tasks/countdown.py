@@ -19,6 +19,7 @@ __all__ = [
     "CODES",
     "Countdown",
     "Equation",
+    "State",
     "after",
     "apply",
     "generate",
@@ -30,6 +31,7 @@ __all__ = [
     "solve",
     "solved",
     "state_keys",
+    "state_split",
     "vote_key",
 ]
 

@@ -28,7 +28,7 @@ from actorcritic.training.embedded.data import (
     revision_sample,
 )
 
-__all__ = ["LENGTH", "Chunk", "Mixture", "Phase", "make_chunk", "pack"]
+__all__ = ["LENGTH", "Chunk", "Mixture", "Phase", "hash_seed", "make_chunk", "pack"]
 
 LENGTH = 64
 """Tokens per row."""

@@ -80,7 +80,7 @@ def process_bench(found: Sequence[int | None], true: Sequence[int | None]) -> tu
     return (2 * error * correct / (error + correct) if error + correct else 0.0), error, correct
 
 
-def bootstrap(count: int, measure: Callable[[Sequence[int]], float], rounds: int = 300) -> tuple[float, float]:
+def _bootstrap(count: int, measure: Callable[[Sequence[int]], float], rounds: int = 300) -> tuple[float, float]:
     """Return the 95 % percentile interval of a figure over problems drawn with replacement."""
     rng = random.Random(0)
     values = sorted(measure(rng.choices(range(count), k=count)) for _ in range(rounds))
@@ -130,7 +130,7 @@ def critic_figures(actor: Llama, critic: Llama, split: Split, count: int, *, tem
 
 
 def _resampled(family: str, name: str, count: int, measure: Callable[[Sequence[int]], float]) -> Figure:
-    return Figure(family, name, measure(range(count)), *bootstrap(count, measure), count)
+    return Figure(family, name, measure(range(count)), *_bootstrap(count, measure), count)
 
 
 def _bench_part(found: Sequence[int | None], true: Sequence[int | None], part: int) -> Callable[[Sequence[int]], float]:

@@ -44,7 +44,7 @@ class Cache:
     values: list[Tensor]
 
 
-class Block(nn.Module):
+class _Block(nn.Module):
     """Attention and gated feed-forward, both pre-normed."""
 
     def __init__(self, shape: Shape) -> None:
@@ -94,7 +94,7 @@ class Llama(nn.Module):
         super().__init__()
         self.shape = shape
         self.embedding = nn.Embedding(shape.vocabulary, shape.width)
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.blocks = nn.ModuleList(_Block(shape) for _ in range(shape.layers))
         self.norm = nn.Parameter(torch.ones(shape.width))
         # A table, not a formula: the compiler would compute the formula again inside every fused kernel.
         frequencies = THETA ** (-torch.arange(HEAD // 2) * 2.0 / HEAD)

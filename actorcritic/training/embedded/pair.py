@@ -27,7 +27,7 @@ from actorcritic.training.embedded.model import Llama, Shape, native_state
 from actorcritic.training.embedded.sampling import Drawn, generate
 from actorcritic.types import Critique, FinishReason, Generation, Problem, Solution, TokenLogprob, Usage
 
-__all__ = ["as_generation", "attempt", "judge", "load", "problem_of", "read_critique", "read_solution"]
+__all__ = ["as_generation", "attempt", "judge", "load", "problem_of", "read_critique", "read_solution", "texts"]
 
 ACTOR, CRITIC = EmbeddedActorFormat(), EmbeddedCriticFormat()
 LIMIT = 26

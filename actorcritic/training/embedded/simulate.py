@@ -28,7 +28,7 @@ __all__ = ["STRATEGIES", "Ledger", "accuracy_at", "run"]
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class _Call:
     """One wish for a completion."""
 
     critic: bool
@@ -37,13 +37,13 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class _Answer:
     """The answer a strategy would give now."""
 
     solution: Solution | None
 
 
-Talk = Generator[Call | Answer, Drawn, None]
+_Talk = Generator[_Call | _Answer, Drawn, None]
 
 
 @dataclass(slots=True)
@@ -65,32 +65,32 @@ class Ledger:
         self.tokens += len(completion)
 
 
-def _propose(puzzle: Puzzle, temperature: float) -> Generator[Call, Drawn, tuple[Solution, Drawn]]:
-    drawn = yield Call(False, problem_prompt(puzzle), temperature)
+def _propose(puzzle: Puzzle, temperature: float) -> Generator[_Call, Drawn, tuple[Solution, Drawn]]:
+    drawn = yield _Call(False, problem_prompt(puzzle), temperature)
     return read_solution(puzzle, drawn), drawn
 
 
-def _criticise(puzzle: Puzzle, solution: Solution) -> Generator[Call, Drawn, Critique]:
-    drawn = yield Call(True, critic_prompt(puzzle, render_lines(puzzle, texts(solution))), 0)
+def _criticise(puzzle: Puzzle, solution: Solution) -> Generator[_Call, Drawn, Critique]:
+    drawn = yield _Call(True, critic_prompt(puzzle, render_lines(puzzle, texts(solution))), 0)
     return read_critique(puzzle, solution, drawn)
 
 
 def _revise(
     puzzle: Puzzle, solution: Solution, critique: Critique, at: int, temperature: float
-) -> Generator[Call, Drawn, tuple[Solution, Drawn]]:
+) -> Generator[_Call, Drawn, tuple[Solution, Drawn]]:
     prompt: Prompt = ACTOR.revise(problem_of(puzzle), solution, critique, at)
-    drawn = yield Call(False, f"{prompt.content}{prompt.prefill}", temperature)
+    drawn = yield _Call(False, f"{prompt.content}{prompt.prefill}", temperature)
     kept = Solution(steps=solution.steps[:at])
     return read_solution(puzzle, drawn, kept), drawn
 
 
-def greedy(puzzle: Puzzle) -> Talk:
+def _greedy(puzzle: Puzzle) -> _Talk:
     """One greedy attempt."""
     solution, _ = yield from _propose(puzzle, 0)
-    yield Answer(solution)
+    yield _Answer(solution)
 
 
-def majority(puzzle: Puzzle) -> Talk:
+def _majority(puzzle: Puzzle) -> _Talk:
     """Sample on; the most frequent vote key, first seen wins a tie."""
     votes: Counter[str] = Counter()
     first: dict[str, Solution] = {}
@@ -100,10 +100,10 @@ def majority(puzzle: Puzzle) -> Talk:
         if key is not None:
             votes[key] += 1
             first.setdefault(key, solution)
-            yield Answer(first[votes.most_common(1)[0][0]])
+            yield _Answer(first[votes.most_common(1)[0][0]])
 
 
-def best_by_logprob(puzzle: Puzzle) -> Talk:
+def _best_by_logprob(puzzle: Puzzle) -> _Talk:
     """Sample on; the attempt that the actor finds likeliest per token."""
     best, top = None, float("-inf")
     while True:
@@ -111,10 +111,10 @@ def best_by_logprob(puzzle: Puzzle) -> Talk:
         value = sum(drawn.logprobs) / max(1, len(drawn.logprobs))
         if solution.complete and value > top:
             best, top = solution, value
-            yield Answer(best)
+            yield _Answer(best)
 
 
-def best_by_critic(puzzle: Puzzle) -> Talk:
+def _best_by_critic(puzzle: Puzzle) -> _Talk:
     """Sample on; the attempt that the critic scores highest."""
     best, top = None, -1.0
     while True:
@@ -122,10 +122,10 @@ def best_by_critic(puzzle: Puzzle) -> Talk:
         critique = yield from _criticise(puzzle, solution)
         if critique.score is not None and critique.score > top:
             best, top = solution, critique.score
-            yield Answer(best)
+            yield _Answer(best)
 
 
-def revise_least_confident(puzzle: Puzzle) -> Talk:
+def _revise_least_confident(puzzle: Puzzle) -> _Talk:
     """Revise the best attempt so far at the actor's least confident step; the critic has no say."""
     best, top = None, float("-inf")
     current, _ = yield from _propose(puzzle, 0)
@@ -133,13 +133,13 @@ def revise_least_confident(puzzle: Puzzle) -> Talk:
         value = (current.logprob or -99.0) / max(1, sum(len(s.logprobs) for s in current.steps))
         if current.complete and value > top:
             best, top = current, value
-            yield Answer(best)
+            yield _Answer(best)
         base = best or current
         at = min(range(len(base.steps)), key=lambda i: min(base.steps[i].logprobs, default=0.0), default=0)
         current, _ = yield from _revise(puzzle, base, Critique(steps=(), verdict=Verdict.UNSCORED), at, 1)
 
 
-def revise_with_critic(puzzle: Puzzle, *, accept: float = 0.9, patience: int = 2, oracle: bool = False) -> Talk:
+def _revise_with_critic(puzzle: Puzzle, *, accept: float = 0.9, patience: int = 2, oracle: bool = False) -> _Talk:
     """Revise at the critic's first error; after `patience` failed revisions in a row start afresh; keep the best."""
     best, top, failed = None, -1.0, 0
     current, _ = yield from _propose(puzzle, 0)
@@ -148,7 +148,7 @@ def revise_with_critic(puzzle: Puzzle, *, accept: float = 0.9, patience: int = 2
         score = critique.score if critique.score is not None else -1.0
         if score > top or best is None:
             best, top, failed = current, score, 0
-            yield Answer(best)
+            yield _Answer(best)
         else:
             failed += 1
         if top >= accept:
@@ -161,15 +161,15 @@ def revise_with_critic(puzzle: Puzzle, *, accept: float = 0.9, patience: int = 2
             current, _ = yield from _revise(puzzle, current, critique, at, 1)
 
 
-STRATEGIES: Mapping[str, Callable[[Puzzle], Talk]] = {
-    "greedy": greedy,
-    "majority": majority,
-    "best-of-n by log-probability": best_by_logprob,
-    "best-of-n by critic": best_by_critic,
-    "revise least confident": revise_least_confident,
-    "revise by critic": revise_with_critic,
-    "revise by critic, fresh start after 1": lambda puzzle: revise_with_critic(puzzle, patience=1),
-    "revise by oracle (ceiling)": lambda puzzle: revise_with_critic(puzzle, oracle=True),
+STRATEGIES: Mapping[str, Callable[[Puzzle], _Talk]] = {
+    "greedy": _greedy,
+    "majority": _majority,
+    "best-of-n by log-probability": _best_by_logprob,
+    "best-of-n by critic": _best_by_critic,
+    "revise least confident": _revise_least_confident,
+    "revise by critic": _revise_with_critic,
+    "revise by critic, fresh start after 1": lambda puzzle: _revise_with_critic(puzzle, patience=1),
+    "revise by oracle (ceiling)": lambda puzzle: _revise_with_critic(puzzle, oracle=True),
 }
 
 
@@ -178,18 +178,18 @@ class _Run:
     """One problem in progress; changes in place."""
 
     puzzle: Puzzle
-    talk: Talk
+    talk: _Talk
     ledger: Ledger
     history: list[tuple[int, bool]]
     """(tokens spent, is the answer right) after every change of the answer."""
-    wish: Call | None = None
+    wish: _Call | None = None
 
     def advance(self, drawn: Drawn | None, limit: int) -> None:
         """Go on to the next wish; none if the strategy ended or the budget is spent."""
         self.wish = None
         try:
             said = next(self.talk) if drawn is None else self.talk.send(drawn)
-            while isinstance(said, Answer):
+            while isinstance(said, _Answer):
                 right = said.solution is not None and said.solution.complete
                 right = right and solved(self.puzzle, texts(said.solution)) if said.solution else False
                 self.history.append((self.ledger.tokens, right))
