@@ -56,7 +56,8 @@ class Spend:
 
     def add(self, role: Role, usage: Usage, money: float = 0.0) -> Spend:
         """Return this spend with one more call on it."""
-        usages = {**self.usage, role: self.usage.get(role, Usage()) + usage}
+        usages = dict(self.usage)
+        usages[role] = usages.get(role, Usage()) + usage
         return Spend(usage=usages, money=self.money + money)
 
     def plus(self, other: Spend) -> Spend:

@@ -12,7 +12,7 @@ Prints:
 from __future__ import annotations
 
 import asyncio
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
@@ -64,8 +64,11 @@ async def main() -> None:
     thread: RunnableConfig = {"configurable": {"thread_id": "1"}}
     question: State = {"question": "  use 3, 8 and 11 to make 35."}
     # The events of a subgraph are seen only with subgraphs=True.
-    stream = graph.astream(question, thread, context=Context(user="Ada"), stream_mode="custom", subgraphs=True)
-    async for _, event in stream:
+    stream = graph.astream(
+        question, thread, context=Context(user="Ada"), stream_mode="custom", subgraphs=True, version="v2"
+    )
+    async for part in stream:
+        event: Any = part["data"]
         if event["event"] in ("proposed", "revised"):
             print(event["event"], " | ".join(event["steps"]))
         elif event["event"] == "critiqued":

@@ -131,6 +131,8 @@ def _title(trial: Trial, solution: Solution) -> str:
         return f"attempt {trial.id + 1}: rewrites attempt {_number(trial.parent)}"
     if trial.action is Action.EXTEND:
         return f"attempt {trial.id + 1}: extends attempt {_number(trial.parent)}"
+    if trial.action is Action.JUDGE:
+        return f"attempt {trial.id + 1}: judges attempt {_number(trial.parent)}"
     return f"attempt {trial.id + 1}: from the start"
 
 

@@ -65,7 +65,8 @@ class Text:
         self.chat = bool(template)
         self.tools = "tools" in str(template)
         self.special = frozenset(tokenizer.all_special_ids)
-        control = [text for text in (*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()) if len(text) > 1]
+        added = cast("dict[str, int]", cast("Any", tokenizer).get_added_vocab())
+        control = [text for text in (*tokenizer.all_special_tokens, *added) if len(text) > 1]
         self._control = re.compile("|".join(map(re.escape, sorted(control, key=len, reverse=True))) or r"(?!)")
         self._pieces: dict[int, str] = {}
         self._prompts: OrderedDict[Prompt, tuple[int, ...]] = OrderedDict()
