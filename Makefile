@@ -40,10 +40,10 @@ test-full: lint types $(STAMPS)/full ## everything, with the slow tests and the 
 	$(BIN)/python -m pytest -m "not gpu and not benchmark" --cov --cov-report=term $(PYTEST_FLAGS)
 
 bench-engine: $(STAMPS)/install ## tokens per second of the hf engine beside one generate call
-	$(BIN)/python -m bench.engine
+	$(BIN)/python -m tests.benchmarks.engine
 
 bench-pair: $(STAMPS)/install ## held-out figures of the embedded pair
-	$(BIN)/python -m bench.pair
+	$(BIN)/python -m tests.benchmarks.pair
 
 clean: ## remove what was built; run folders stay
 	rm -rf .venv build dist *.egg-info .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -126,7 +126,7 @@ class CalculationCritic:
 
     async def critique(self, problem: Problem, solution: Solution, *, meter: Meter) -> Critique:
         """See `Critic.critique`; makes no model call."""
-        steps = tuple(check_equations(step) for step in solution.steps)
+        steps = tuple(_check_equations(step) for step in solution.steps)
         if any(step.verdict is Verdict.INCORRECT for step in steps):
             return Critique(steps=steps, verdict=Verdict.INCORRECT, score=0.0)
         checked = bool(steps) and all(step.verdict is Verdict.CORRECT for step in steps)
@@ -135,7 +135,7 @@ class CalculationCritic:
         return Critique(steps=steps, verdict=Verdict.UNSCORED)
 
 
-def check_equations(step: Step) -> StepCritique:
+def _check_equations(step: Step) -> StepCritique:
     """Judge a step by the equations in it: all must hold, and there must be one."""
     equations = list(EQUATION.finditer(step.text))
     for equation in equations:

@@ -38,13 +38,13 @@ __all__ = [
 ]
 
 
-class Strict(BaseModel):
+class _Strict(BaseModel):
     """Unknown fields are refused, so that a misspelt one does not vanish."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ToolCallRecord(Strict):
+class ToolCallRecord(_Strict):
     """A tool call in a chat history."""
 
     id: str
@@ -52,7 +52,7 @@ class ToolCallRecord(Strict):
     arguments: str
 
 
-class MessageRecord(Strict):
+class MessageRecord(_Strict):
     """One chat message of a problem."""
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -61,7 +61,7 @@ class MessageRecord(Strict):
     tool_call_id: str | None = None
 
 
-class ToolRecord(Strict):
+class ToolRecord(_Strict):
     """A tool offered with a problem."""
 
     name: str
@@ -69,7 +69,7 @@ class ToolRecord(Strict):
     parameters: dict[str, JsonValue] = {}
 
 
-class ProblemRecord(Strict):
+class ProblemRecord(_Strict):
     """One line of a problem file."""
 
     id: str = Field(min_length=1)
@@ -93,20 +93,20 @@ def _message(record: MessageRecord) -> Message:
     return Message(role=record.role, content=record.content, tool_calls=calls, tool_call_id=record.tool_call_id)
 
 
-class StepRecord(Strict):
+class StepRecord(_Strict):
     """One step of the answer."""
 
     index: int
     text: str
 
 
-class SolutionRecord(Strict):
+class SolutionRecord(_Strict):
     """The answer's steps."""
 
     steps: list[StepRecord]
 
 
-class StepCritiqueRecord(Strict):
+class StepCritiqueRecord(_Strict):
     """What the critic said of one step."""
 
     index: int
@@ -114,7 +114,7 @@ class StepCritiqueRecord(Strict):
     explanation: str | None
 
 
-class CritiqueRecord(Strict):
+class CritiqueRecord(_Strict):
     """What the critic said of the answer."""
 
     steps: list[StepCritiqueRecord]
@@ -123,7 +123,7 @@ class CritiqueRecord(Strict):
     score: float | None
 
 
-class UsageRecord(Strict):
+class UsageRecord(_Strict):
     """Tokens and calls of one role."""
 
     calls: int = 0
@@ -132,7 +132,7 @@ class UsageRecord(Strict):
     completion_tokens: int = 0
 
 
-class UsagesRecord(Strict):
+class UsagesRecord(_Strict):
     """Tokens and calls of all roles."""
 
     actor: UsageRecord = UsageRecord()
@@ -142,7 +142,7 @@ class UsagesRecord(Strict):
     """Logical tokens, all models."""
 
 
-class FailureRecord(Strict):
+class FailureRecord(_Strict):
     """Something that went wrong on the way."""
 
     where: str
@@ -150,7 +150,7 @@ class FailureRecord(Strict):
     message: str
 
 
-class ResultRecord(Strict):
+class ResultRecord(_Strict):
     """What `solve --json` prints for one problem."""
 
     id: str

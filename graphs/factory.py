@@ -51,8 +51,8 @@ class GraphOptions(BaseModel):
 
 def refinement(config: RunnableConfig) -> RefinementGraph:
     """Return the refinement graph that a configuration asks for."""
-    options = options_of(config)
-    roles = load(options.actor, options.critic)
+    options = _options_of(config)
+    roles = _load(options.actor, options.critic)
     if roles.critic is None:
         raise InputError("the refinement graph needs a critic: name one in configurable.critic")
     return refinement_graph(roles.actor, roles.critic, options.settings(roles))
@@ -60,12 +60,12 @@ def refinement(config: RunnableConfig) -> RefinementGraph:
 
 def tree_search(config: RunnableConfig) -> TreeSearchGraph:
     """Return the search graph that a configuration asks for."""
-    options = options_of(config)
-    roles = load(options.actor, options.critic)
+    options = _options_of(config)
+    roles = _load(options.actor, options.critic)
     return tree_search_graph(roles.actor, roles.critic, options.settings(roles))
 
 
-def options_of(config: RunnableConfig) -> GraphOptions:
+def _options_of(config: RunnableConfig) -> GraphOptions:
     """Read a configuration.
 
     Raises:
@@ -79,6 +79,6 @@ def options_of(config: RunnableConfig) -> GraphOptions:
 
 
 @lru_cache(maxsize=MODELS_KEPT)
-def load(actor: str, critic: str | None) -> Roles:
+def _load(actor: str, critic: str | None) -> Roles:
     """Load a pair of models once."""
     return load_roles(actor, critic)

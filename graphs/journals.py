@@ -26,7 +26,7 @@ DONE = {
 """What an action's event is called."""
 
 
-def kind_of(trial: Trial, payload: Solution | Critique | Failure) -> str:
+def _kind_of(trial: Trial, payload: Solution | Critique | Failure) -> str:
     """Return the name of the event that a trial's payload makes."""
     if isinstance(payload, Solution):
         return DONE[trial.action]
@@ -53,7 +53,7 @@ class StreamJournal:
 
     def brought(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
         """See `Journal.brought`."""
-        kind = kind_of(trial, payload)
+        kind = _kind_of(trial, payload)
         if isinstance(payload, Solution):
             steps: list[JsonValue] = [step.text for step in payload.steps]
             self._send(kind, trial, steps=steps, kept=payload.kept, answer=payload.answer, complete=payload.complete)

@@ -65,7 +65,7 @@ RefinementGraph = CompiledStateGraph[RefinementState, None, RefinementState, Ref
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class _Seen:
     """A token sequence that a model has read or written."""
 
     model: str
@@ -73,7 +73,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class _Progress:
     """Where the loop stands, between two nodes."""
 
     policy: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
@@ -89,7 +89,7 @@ class Progress:
     attempts: Mapping[str, Attempt] = field(default_factory=dict[str, Attempt])
     """By trial id: any of them may yet become the answer, or a parent."""
     failures: tuple[Failure, ...] = ()
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[_Seen, ...] = ()
     deadline: float | None = None
     """Unix timestamp in seconds after which no call is made."""
     spent: StopReason | None = None
@@ -111,13 +111,13 @@ class _Loop:
         self.settings = settings
         self.journal = journal
 
-    def open(self, state: RefinementState) -> tuple[Progress, Session]:
+    def open(self, state: RefinementState) -> tuple[_Progress, Session]:
         """Return where the loop stands and the session that this makes."""
         problem = problem_of(state["problem"])
         saved = state.get("progress")
         seconds = self.settings.budget.seconds
         deadline = None if seconds is None else time.time() + seconds
-        progress = Progress(deadline=deadline) if saved is None else decode(Progress, saved)
+        progress = _Progress(deadline=deadline) if saved is None else decode(_Progress, saved)
         ledger = Ledger(self.settings.budget, spend=progress.spend)
         for seen in progress.seen:
             ledger.tree(seen.model).add(seen.ids)
@@ -178,7 +178,7 @@ class _Loop:
             return {"answer": record.answer, "result": record.model_dump(mode="json"), "progress": None}
         session.journal.asked(trials[0])
         return _saved(
-            Progress(
+            _Progress(
                 policy=session.policy.dump(),
                 trial=trials[0],
                 spend=progress.spend,
@@ -189,7 +189,7 @@ class _Loop:
             )
         )
 
-    def _limit(self, progress: Progress, session: Session, state: RefinementState) -> StopReason | None:
+    def _limit(self, progress: _Progress, session: Session, state: RefinementState) -> StopReason | None:
         """Return which limit leaves no room for another trial."""
         if progress.deadline is not None and time.time() >= progress.deadline:
             return "seconds"
@@ -200,12 +200,12 @@ class _Loop:
     def after_route(self, state: RefinementState) -> str:
         """Return the next move's node, or the end."""
         saved = state.get("progress")
-        trial = None if saved is None else decode(Progress, saved).trial
+        trial = None if saved is None else decode(_Progress, saved).trial
         return END if trial is None else MOVES[trial.action]
 
     def after_move(self, state: RefinementState) -> str:
         """Return the critique's node where there is something to judge."""
-        progress = decode(Progress, state["progress"])
+        progress = decode(_Progress, state["progress"])
         trial, solution = progress.trial, progress.solution
         if self.critic is None or trial is None or solution is None or not wants_critique(trial, solution):
             return "route"
@@ -259,8 +259,8 @@ def _recursion_limit(settings: SearchSettings) -> int:
 
 
 async def _within(
-    progress: Progress, session: Session, trial: Trial, call: Callable[[Lease], Awaitable[T]]
-) -> tuple[T | None, Progress]:
+    progress: _Progress, session: Session, trial: Trial, call: Callable[[Lease], Awaitable[T]]
+) -> tuple[T | None, _Progress]:
     """Make a role's call within what is left of the budget; None where it ended first."""
     remaining = None if progress.deadline is None else progress.deadline - time.time()
     try:
@@ -272,7 +272,7 @@ async def _within(
     with contextlib.suppress(TimeoutError):  # the route sees the deadline and ends with the best so far
         async with asyncio.timeout(remaining):
             result = await call(lease)
-    seen = (*progress.seen, *(Seen(model=c.model, ids=c.prompt_ids + c.completion_ids) for c in lease.charges))
+    seen = (*progress.seen, *(_Seen(model=c.model, ids=c.prompt_ids + c.completion_ids) for c in lease.charges))
     charged = session.ledger.commit(trial.id)
     return result, replace(
         progress,
@@ -283,7 +283,7 @@ async def _within(
     )
 
 
-async def _result_of(problem: Problem, progress: Progress) -> Attempt | Failure | None:
+async def _result_of(problem: Problem, progress: _Progress) -> Attempt | Failure | None:
     """Return what the trial at work came to; None where the budget ended before it wrote anything."""
     if progress.solution is None:
         return progress.failure
@@ -291,6 +291,6 @@ async def _result_of(problem: Problem, progress: Progress) -> Attempt | Failure 
     return Attempt(solution=progress.solution, critique=progress.critique, vote_key=key)
 
 
-def _saved(progress: Progress) -> RefinementState:
+def _saved(progress: _Progress) -> RefinementState:
     """Return the state's part of where the loop stands."""
     return {"progress": encode(progress)}

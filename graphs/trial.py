@@ -202,14 +202,14 @@ def outcome_of(attempt: Attempt, tokens: int) -> Outcome:
         first_error=critique.first_error,
         score=critique.score,
         logprob=sum(logprobs) / len(logprobs) if logprobs else None,
-        least_confident=least_confident(solution),
+        least_confident=_least_confident(solution),
         steps=len(solution.steps),
         tokens=tokens,
         step_scores=tuple(step.score for step in attempt.critique.steps) if attempt.critique is not None else (),
     )
 
 
-def least_confident(solution: Solution) -> int | None:
+def _least_confident(solution: Solution) -> int | None:
     """Return the index of the step that holds the least likely token, the first of equals; None without logprobs."""
     lowest = [(min(step.logprobs), index) for index, step in enumerate(solution.steps) if step.logprobs]
     return min(lowest)[1] if lowest else None

@@ -13,7 +13,7 @@ from typer.exceptions import Abort, TyperException
 from actorcritic.cli import bench, models, solve
 from actorcritic.errors import ActorCriticError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "run"]
 
 app = typer.Typer(
     name="actorcritic",
@@ -37,15 +37,15 @@ def run(arguments: list[str]) -> int:
     try:
         code = typer.main.get_command(app).main(args=arguments, prog_name="actorcritic", standalone_mode=False)
     except TyperException as error:
-        return complain(error.format_message())
+        return _complain(error.format_message())
     except ActorCriticError as error:
-        return complain(str(error))
+        return _complain(str(error))
     except (KeyboardInterrupt, Abort):
         return 130
     return code if isinstance(code, int) else 0
 
 
-def complain(message: str) -> int:
+def _complain(message: str) -> int:
     """Say in one line what is wrong; returns the exit code."""
     if message:
         sys.stderr.write(f"error: {' '.join(message.split())}\n")

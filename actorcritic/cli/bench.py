@@ -61,13 +61,10 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
     critic: Annotated[
         str | None, typer.Option(help="As --actor; or oracle, calculate, none.", show_default="the actor's")
     ] = None,
-    width: Annotated[
-        int, typer.Option(help="Trials in flight per problem; above 1 smaller budgets are read off only nearly.")
-    ] = 1,
+    width: Annotated[int, typer.Option(help="Trials in flight per problem; above 1 readings are only near.")] = 1,
     concurrency: Annotated[int, typer.Option(help="Problems in flight.")] = 64,
     share_samples: Annotated[
-        bool,
-        typer.Option(help="Answer repeated requests from memory: same figures and bills; seconds say nothing."),
+        bool, typer.Option(help="Answer repeated requests from memory: same figures; seconds say nothing.")
     ] = False,
     temperature: Annotated[float, typer.Option(help="Of the actor; 0 = greedy.")] = 1.0,
     max_tokens: Annotated[int, typer.Option(help="Completion tokens of one solution at most.")] = 1024,
@@ -106,17 +103,13 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
         items = gather(task, problems, limit, split)
     legs = plan(config)
     check(config, legs, items)
-    roles = config.run(legs[0].contestant, legs[0].seed, legs[0].limit).load()
-    if config.share_samples:
-        roles = roles.sharing_samples()
-    return _compare(config, legs, items, roles, out=out, resume=resume, as_json=as_json)
+    return _compare(config, legs, items, out=out, resume=resume, as_json=as_json)
 
 
 def _compare(
     config: BenchConfig,
     legs: Sequence[Leg],
     items: Sequence[Item],
-    roles: Roles,
     *,
     out: Path | None,
     resume: Path | None,
@@ -127,6 +120,9 @@ def _compare(
     Raises:
         InputError: a strategy cannot run with these models, or the folder was begun with others.
     """
+    roles = config.run(legs[0].contestant, legs[0].seed, legs[0].limit).load()
+    if config.share_samples:
+        roles = roles.sharing_samples()
     settings = [_settings_of(config, leg, roles, items) for leg in legs]
     models = [engine.info.model for engine in roles.engines]
     if resume is not None and config.models != models:

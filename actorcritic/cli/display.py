@@ -145,8 +145,8 @@ def print_summary(console: Console, results: Sequence[Judged], seconds: float) -
     table = Table(title="1 problem" if len(results) == 1 else f"{len(results)} problems", title_justify="left")
     table.add_column("")
     table.add_column("value", justify="right")
-    table.add_row("accuracy of the first attempts", share(r.before for r in results))
-    table.add_row("accuracy of the answers", share(r.after for r in results))
+    table.add_row("accuracy of the first attempts", _share(r.before for r in results))
+    table.add_row("accuracy of the answers", _share(r.after for r in results))
     for role in ("actor", "critic"):
         usages = [r.result.spend.usage.get(role) for r in results]
         table.add_row(f"{role} tokens", str(sum(usage.logical_tokens for usage in usages if usage)))
@@ -154,7 +154,7 @@ def print_summary(console: Console, results: Sequence[Judged], seconds: float) -
     console.print(table)
 
 
-def share(flags: Iterable[bool | None]) -> str:
+def _share(flags: Iterable[bool | None]) -> str:
     """Return how many of the known flags are true, in words."""
     known = [flag for flag in flags if flag is not None]
     if not known:

@@ -17,7 +17,7 @@ app = typer.Typer(help="Local models: list them, add one.", no_args_is_help=True
 
 
 @app.command("list")
-def show() -> None:
+def _show() -> None:
     """List the models that can be added, and those that are there."""
     table = Table()
     for column in ("name", "model", "licence", "added"):
@@ -28,12 +28,12 @@ def show() -> None:
 
 
 @app.command("add")
-def add(name: Annotated[str, typer.Argument(help="As `models list` shows it.")]) -> None:
+def _add(name: Annotated[str, typer.Argument(help="As `models list` shows it.")]) -> None:
     """Fetch a model and put it into the cache as a Hugging Face folder; nothing happens where it is there already."""
-    folder = add_model(name, report)
+    folder = add_model(name, _report)
     sys.stdout.write(f"{folder}\nuse it as hf:{name}\n")
 
 
-def report(stage: str) -> None:
+def _report(stage: str) -> None:
     """Say what is being done."""
     sys.stderr.write(f"{stage}\n")

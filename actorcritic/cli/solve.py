@@ -29,7 +29,7 @@ from actorcritic.records import problem_of, read_problems
 from actorcritic.tasks.checkers import checker_of, verify
 from actorcritic.types import Problem, Reference
 
-__all__ = ["solve"]
+__all__ = ["Item", "check_budget", "collect", "solve"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
     if resume is not None:
         if problem is not None or problems is not None or out is not None:
             raise InputError("--resume takes problems and options from the run folder: give nothing else but --json")
-        config, items = take_up(resume)
+        config, items = _take_up(resume)
     else:
         config = RunConfig(
             strategy=strategy,
@@ -94,10 +94,10 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
             seed=seed,
         )
         items = collect(problem, problems, limit)
-    return begin(config, items, out, resume, as_json=as_json)
+    return _begin(config, items, out, resume, as_json=as_json)
 
 
-def begin(config: RunConfig, items: Sequence[Item], out: Path | None, resume: Path | None, *, as_json: bool) -> int:
+def _begin(config: RunConfig, items: Sequence[Item], out: Path | None, resume: Path | None, *, as_json: bool) -> int:
     """Check everything that can be checked, load the models, open the run folder, and solve.
 
     Raises:
@@ -112,7 +112,7 @@ def begin(config: RunConfig, items: Sequence[Item], out: Path | None, resume: Pa
     check_budget(roles, settings, items)
     pairs = [(item.problem, item.reference) for item in items]
     with Run.open(config, pairs, create=out, resume=resume) as run:
-        return asyncio.run(work(items, roles, settings, run, concurrency=config.concurrency, as_json=as_json))
+        return asyncio.run(_work(items, roles, settings, run, concurrency=config.concurrency, as_json=as_json))
 
 
 def collect(problem: str | None, problems: Path | None, limit: int | None) -> Sequence[Item]:
@@ -136,7 +136,7 @@ def collect(problem: str | None, problems: Path | None, limit: int | None) -> Se
     return [Item(problem=replace(named, checker=checker_of(named)), reference=gold) for named, gold in pairs]
 
 
-def take_up(folder: Path) -> tuple[RunConfig, Sequence[Item]]:
+def _take_up(folder: Path) -> tuple[RunConfig, Sequence[Item]]:
     """Return the options and problems of an earlier run."""
     config, pairs = Run.read(folder)
     return config, [Item(problem=problem, reference=reference) for problem, reference in pairs]
@@ -160,12 +160,12 @@ def check_budget(roles: Roles, settings: SearchSettings, items: Sequence[Item]) 
             )
 
 
-async def work(
+async def _work(
     items: Sequence[Item], roles: Roles, settings: SearchSettings, run: Run, *, concurrency: int, as_json: bool
 ) -> int:
     """Solve all problems, print each as it is due, and return the exit code."""
     by_id = {item.problem.id: item for item in items}
-    printer = Printer(items, settings, roles, run.folder, as_json=as_json)
+    printer = _Printer(items, settings, roles, run.folder, as_json=as_json)
     finished: list[ProblemResult] = []
 
     def sessions() -> Iterator[Session]:
@@ -183,7 +183,7 @@ async def work(
 
             async def take(result: ProblemResult) -> None:
                 run.done(result.problem.id)
-                judged = await judge(by_id[result.problem.id], result)
+                judged = await _judge(by_id[result.problem.id], result)
                 progress.advance(result.spend.total.logical_tokens, judged.after)
                 printer.add(judged)
 
@@ -200,7 +200,7 @@ async def work(
     return 1 if any(judged.result.stopped_by == "failed" for judged in printer.results) else 0
 
 
-async def judge(item: Item, result: ProblemResult) -> Judged:
+async def _judge(item: Item, result: ProblemResult) -> Judged:
     """Compare a result with the gold side, which nothing in the run has seen."""
 
     async def correct(attempt: Attempt | None) -> bool | None:
@@ -209,7 +209,7 @@ async def judge(item: Item, result: ProblemResult) -> Judged:
     return Judged(result=result, before=await correct(result.first), after=await correct(result.attempt))
 
 
-class Printer:
+class _Printer:
     """Prints results in the order of the problems, each as soon as those before it are printed."""
 
     def __init__(

@@ -1,6 +1,6 @@
 """How fast the `hf:` engine decodes, beside one `model.generate` call on the same prompts in the same run.
 
-    python -m bench.engine [--model FOLDER_OR_ID] [--requests 64] [--new-tokens 64] [--repeats 5] [--threads 1]
+    python -m tests.benchmarks.engine [--model FOLDER] [--requests 64] [--new-tokens 64] [--repeats 5] [--threads 1]
 
 Without --model: a random Llama of 0.9 million weights, where what is measured is the cost around the model. Both sides
 draw at temperature 1 from the whole distribution, in float32, until the last token asked for; the engine also gives

@@ -1,6 +1,6 @@
 """The held-out figures of the embedded pair: each role by itself, then the loop at equal tokens on every family.
 
-    python -m bench.pair [--limit 1000] [--out runs/NAME] [--resume runs/NAME] [--tasks countdown-3,sudoku]
+    python -m tests.benchmarks.pair [--limit 1000] [--out runs/NAME] [--resume runs/NAME] [--tasks countdown-3,sudoku]
 
 The loop runs through `actorcritic bench` itself, with nothing simulated: three strategies that ask no critic, the
 actor's own uncertainty as a guide, two that are led by the critic, and the oracle critic as the ceiling. Every family
