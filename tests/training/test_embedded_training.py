@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from actorcritic.training.embedded import evaluate, figures, simulate, stages
+from actorcritic.training.embedded import card, evaluate, figures, simulate, stages
 from actorcritic.training.embedded.batches import Mixture, Phase
 from actorcritic.training.embedded.data import LABELS, VOCABULARY, encode
 from actorcritic.training.embedded.export import export
@@ -198,3 +198,12 @@ def test_the_shipped_pair_is_small_and_has_the_format_of_this_version() -> None:
     for role in ("actor", "critic"):
         words = json.loads((SHIPPED / role / "tokenizer.json").read_text())["model"]["vocab"]
         assert words == {word: at for at, word in enumerate(VOCABULARY)}
+
+
+def test_a_card_says_how_and_how_well() -> None:
+    notes = card.training_notes(stages.scaled(RECIPE, 0.5), Runtime())
+    assert "| actor 1 | 1,600 | 9.8 M | 0.002 |" in notes
+    written = card.model_card(notes, "| sudoku | greedy | 0.6 |")
+    assert written.startswith("---\nlicense: apache-2.0\n")
+    assert notes in written
+    assert written.endswith("| sudoku | greedy | 0.6 |\n")

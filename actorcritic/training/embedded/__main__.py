@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
     # torch is heavy: `--help` and wrong options answer without it.
+    from actorcritic.training.embedded import evaluate  # noqa: PLC0415
+    from actorcritic.training.embedded.card import training_notes  # noqa: PLC0415
     from actorcritic.training.embedded.stages import RECIPE, Runtime, scaled, train_pair  # noqa: PLC0415
 
     runtime = Runtime(
@@ -32,14 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         workers=options.workers,
         threads=options.threads,
     )
-    train_pair(scaled(RECIPE, options.scale), runtime, options.out)
-    sys.stderr.write(f"wrote {options.out / 'actor'} and {options.out / 'critic'}\n")
-    return 0
+    recipe = scaled(RECIPE, options.scale)
+    train_pair(recipe, runtime, options.out)
+    (options.out / "TRAINING.md").write_text(training_notes(recipe, runtime) + "\n")
+    measure = ["--pair", str(options.out), "--card", "--problems", str(options.problems), "--device", options.device]
+    return evaluate.main(measure)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m actorcritic.training.embedded", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder for actor/, critic/ and work/ (checkpoints)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for actor/, critic/, the card and work/")
+    parser.add_argument("--problems", type=int, default=1000, help="test problems per family for the card's figures")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full length, for trials (default: 1)")
     parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
     parser.add_argument("--threads", type=int, default=1, help="torch threads (default: 1)")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from actorcritic.training.embedded.batches import LENGTH
+from actorcritic.training.embedded.stages import Recipe, Runtime
 
-__all__ = ["model_card"]
+__all__ = ["model_card", "training_notes"]
 
 HEAD = """---
 license: apache-2.0
@@ -41,16 +42,26 @@ and left out every 4-number sample in which a state of three or more numbers, wi
 """
 
 
-def model_card(training: str, measured: Sequence[Mapping[str, object]], details: str) -> str:
+def training_notes(recipe: Recipe, runtime: Runtime) -> str:
+    """Return in Markdown what a run of a recipe consists of."""
+    rows = ["| stage | optimiser steps | tokens | peak learning rate |", "|---|---|---|---|"]
+    for role, stages in (("actor", recipe.actor_stages), ("critic", recipe.critic_stages)):
+        for at, stage in enumerate(stages, start=1):
+            steps = (stage.stop_after or stage.schedule.chunks) * stage.mixture.steps
+            tokens = steps * stage.mixture.rows * LENGTH
+            rows.append(f"| {role} {at} | {steps:,} | {tokens / 1e6:.1f} M | {stage.schedule.rate:g} |")
+    return (
+        f"`python -m actorcritic.training.embedded`, on {runtime.device} with {runtime.threads} thread(s), matrix "
+        f"products in {runtime.precision}; {recipe.pool_size:,} attempts of the actor per family before its last "
+        "stage, and as many with revisions after it.\n\n" + "\n".join(rows)
+    )
+
+
+def model_card(training: str, measured: str) -> str:
     """Return the card in Markdown.
 
     Args:
         training: Markdown on how these weights were made.
-        measured: the figures, as the evaluation prints them in its JSON line.
-        details: Markdown on how the figures were measured.
+        measured: Markdown tables of the held-out figures.
     """
-    rows = ["| family | figure | value | 95 % interval | problems |", "|---|---|---|---|---|"]
-    for row in measured:
-        interval = f"{row['low']:.3f} to {row['high']:.3f}"
-        rows.append(f"| {row['family']} | {row['name']} | {row['value']:.3f} | {interval} | {row['count']} |")
-    return f"{HEAD}\n## Training\n\n{training.strip()}\n\n## Figures\n\n{details.strip()}\n\n" + "\n".join(rows) + "\n"
+    return f"{HEAD}\n## Training\n\n{training.strip()}\n\n## Figures\n\n{measured.strip()}\n"

@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from actorcritic.tasks.heldout import Split
+from actorcritic.training.embedded.card import model_card
 from actorcritic.training.embedded.data import FAMILIES
 from actorcritic.training.embedded.figures import Figure, actor_figures, critic_figures, held_out, wilson
 from actorcritic.training.embedded.model import Llama
@@ -46,12 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "temperature": options.temperature,
         "figures": [asdict(figure) for figure in figures],
     }
-    sys.stdout.write(table(figures, options.split, options.temperature))
+    written = table(figures, options.split, options.temperature)
     if options.loop:
         budgets = tuple(map(int, options.budgets.split(",")))
         loop = loop_rows(actor, critic, options.split, options.loop_problems, budgets)
         result["loop"] = {"budgets": budgets, "rows": loop}
-        sys.stdout.write(_loop_table(loop, budgets))
+        written += _loop_table(loop, budgets)
+    sys.stdout.write(written)
+    if options.card:
+        training = options.pair / "TRAINING.md"
+        notes = training.read_text() if training.exists() else "Not recorded."
+        (options.pair / "MODEL_CARD.md").write_text(model_card(notes, written))
     result["seconds"] = round(time.monotonic() - started, 1)
     sys.stdout.write(json.dumps(result) + "\n")
     return 0
@@ -66,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--loop", action="store_true", help="also simulate search at equal logical tokens")
     parser.add_argument("--loop-problems", type=int, default=300, help="problems per family in it (default: 300)")
     parser.add_argument("--budgets", default="128,256,512,1024", help="logical tokens per problem, critic included")
+    parser.add_argument("--card", action="store_true", help="write the pair's MODEL_CARD.md too, from TRAINING.md")
     parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
     parser.add_argument("--threads", type=int, default=1, help="torch threads (default: 1)")
     return parser

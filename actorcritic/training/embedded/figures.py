@@ -49,7 +49,7 @@ def wilson(right: float, count: int) -> tuple[float, float]:
     z, share = 1.959964, right / count
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return centre - half, centre + half
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def pass_at_k(count: int, right: int, k: int) -> float:
