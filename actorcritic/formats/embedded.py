@@ -223,7 +223,7 @@ class EmbeddedActorFormat:
         )
 
     def read(self, problem: Problem, kept: Solution | None, generation: Generation) -> Solution:
-        """Split a completion into steps after the kept ones; the answer is the last step's text."""
+        """Split a completion into steps after the kept ones; the answer is the last equation, or the filled grid."""
         before = kept.steps if kept else ()
         steps = (*before, *_split(generation))
         puzzle = parse_problem(problem.text)
@@ -232,11 +232,20 @@ class EmbeddedActorFormat:
         logprobs = [p for step in steps for p in step.logprobs]
         return Solution(
             steps=steps,
-            answer=steps[-1].text if whole and ended else None,
+            answer=_answer(puzzle, steps) if puzzle is not None and whole and ended else None,
             complete=whole and ended,
             kept=len(before),
             logprob=sum(logprobs) if logprobs else None,
         )
+
+
+def _answer(puzzle: Puzzle, steps: Sequence[Step]) -> str:
+    """Return what a person asked for: the last equation, or the filled grid as the problem writes it."""
+    if isinstance(puzzle, sudoku.Sudoku):
+        grid = sudoku.vote_key(puzzle, [step.text for step in steps])
+        if grid is not None:
+            return "/".join(grid[row : row + 4] for row in range(0, 16, 4))
+    return steps[-1].text
 
 
 def _revision(puzzle: Puzzle, solution: Solution, critique: Critique, rejected: int, *, kept: int) -> str:

@@ -228,3 +228,15 @@ def test_numbers_without_a_token_leave_the_step_unscored() -> None:
     attempt = solution("14 * 7 = 98", "98 * 13 = 1274")
     assert CRITIC.ask(COUNTDOWN, attempt).content.count("judge") == 1
     assert CRITIC.read(COUNTDOWN, attempt, generation("ok\nok\n")).steps[1].verdict is Verdict.UNSCORED
+
+
+def test_the_answer_of_a_sudoku_is_the_filled_grid() -> None:
+    problem = Problem(id="s", prompt="Fill the sudoku 1.../..2./.3../4...")
+    puzzle = sudoku.parse(problem.text)
+    assert puzzle is not None
+    steps = sudoku.solve(puzzle)
+    assert steps is not None
+    text = "".join(embedded.render_lines(puzzle, steps))
+    generation = Generation(text=text, finish_reason=FinishReason.STOP, usage=Usage())
+    answer = ACTOR.read(problem, None, generation).answer
+    assert puzzle.solution is not None and answer == "/".join(puzzle.solution[i : i + 4] for i in range(0, 16, 4))
