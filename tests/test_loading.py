@@ -1,0 +1,84 @@
+"""Roles from specs: the packaged pair really answers, one model may play both roles, mistakes are one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from actorcritic.critic import CalculationCritic, ModelCritic
+from actorcritic.engines.memo import MemoEngine
+from actorcritic.errors import InputError
+from actorcritic.formats.chat import ChatActorFormat, ChatCriticFormat
+from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat
+from actorcritic.loading import EMBEDDED, LoadOptions, load_roles
+from actorcritic.metering import free_meter
+from actorcritic.tasks.oracle import OracleCritic
+from actorcritic.types import Problem, Verdict
+from tests.engines.tiny import save_tiny
+
+PROBLEM = Problem(id="p", prompt="Use 7, 13 and 14 to make 15.")
+
+
+async def test_the_packaged_pair_writes_and_judges() -> None:
+    roles = load_roles()
+    try:
+        assert isinstance(roles.actor.format, EmbeddedActorFormat) and isinstance(roles.critic, ModelCritic)
+        assert isinstance(roles.critic.format, EmbeddedCriticFormat) and roles.exact and len(roles.engines) == 2
+        meter = free_meter(1)
+        solution = await roles.actor.propose(PROBLEM, meter=meter)
+        critique = await roles.critic.critique(PROBLEM, solution, meter=meter)
+        assert len(critique.steps) == len(solution.steps) == 2
+        assert critique.verdict is not Verdict.UNSCORED and critique.score is not None and 0 <= critique.score <= 1
+        assert all(step.logprobs for step in solution.steps)
+        assert roles.prompt_tokens(PROBLEM) < roles.trial_tokens([PROBLEM])
+    finally:
+        await roles.aclose()
+
+
+async def test_a_pair_trained_anew_is_named_by_its_folder() -> None:
+    roles = load_roles(f"embedded:{EMBEDDED}", "none")
+    try:
+        assert roles.critic is None and isinstance(roles.actor.format, EmbeddedActorFormat)
+        assert (await roles.actor.propose(PROBLEM, meter=free_meter())).steps
+    finally:
+        await roles.aclose()
+
+
+async def test_one_chat_model_plays_both_roles_on_one_engine(tmp_path: Path) -> None:
+    spec = f"hf:{save_tiny(tmp_path / 'tiny')}"
+    roles = load_roles(spec, options=LoadOptions(max_tokens=12, temperature=0.5))
+    try:
+        assert len(roles.engines) == 1 and isinstance(roles.critic, ModelCritic)
+        assert roles.critic.engine is roles.actor.engine
+        assert isinstance(roles.actor.format, ChatActorFormat) and isinstance(roles.critic.format, ChatCriticFormat)
+        assert roles.critic.format.follows is roles.actor.format
+        assert roles.actor.max_tokens == 12 and roles.actor.sampling.temperature == 0.5
+    finally:
+        await roles.aclose()
+
+
+async def test_sharing_samples_wraps_every_engine_once() -> None:
+    roles = load_roles().sharing_samples()
+    try:
+        assert len(roles.engines) == 2 and all(isinstance(engine, MemoEngine) for engine in roles.engines)
+        assert roles.actor.engine is roles.engines[0]
+        first = await roles.actor.propose(PROBLEM, meter=free_meter(4))
+        assert await roles.actor.propose(PROBLEM, meter=free_meter(4)) == first
+        assert isinstance(roles.actor.engine, MemoEngine) and roles.actor.engine.hits == 1
+    finally:
+        await roles.aclose()
+
+
+async def test_critics_that_need_no_model() -> None:
+    for spec, kind in (("oracle", OracleCritic), ("calculate", CalculationCritic)):
+        roles = load_roles("embedded", spec)
+        assert isinstance(roles.critic, kind) and len(roles.engines) == 1
+        await roles.aclose()
+
+
+@pytest.mark.parametrize("spec", ["wish", "wish:x", "hf:", "vllm:x", "hf:/no/such/folder", "embedded:/no/such/folder"])
+def test_a_spec_that_means_nothing_is_one_line(spec: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_roles(spec)
+    assert "\n" not in str(caught.value)
