@@ -171,6 +171,8 @@ def _revision(puzzle: Puzzle, steps: tuple[str, ...], at: int, wrong: str, rng: 
     if len(rejected) <= at or not trainable(puzzle, (*steps[:at], wrong)):
         return None
     code = attempt_labels(puzzle, (*steps[:at], wrong))[-1]
+    if code == ACCEPT:
+        return None
     block = reject_block(rejected[at], "wrong" if code not in REASONS or rng.random() < 0.2 else code)
     kept = rng.randrange(at + 1) if rng.random() < 0.15 else at
     head = encode(problem_prompt(puzzle) + "".join(lines[:kept]) + block)

@@ -36,6 +36,7 @@ def export(model: Llama, folder: Path, *, half: bool = True) -> None:
         state = {name: weight.to(torch.float16) for name, weight in state.items()}
     config["dtype"] = "float16" if half else "float32"
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)
     _write(folder / "config.json", config)
     _write(
         folder / "generation_config.json",
