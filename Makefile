@@ -3,11 +3,13 @@
 # PYTHON       the interpreter that the environment is made with
 # TORCH_INDEX  address of an index with CPU builds of PyTorch; without it pip takes what its configuration gives
 # PIP_FLAGS    further options for pip
+# WORKERS      processes that share the tests
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 TORCH_INDEX ?=
 PIP_FLAGS ?=
 PYTEST_FLAGS ?=
+WORKERS ?= 2
 
 BIN := .venv/bin
 STAMPS := .venv/stamps
@@ -26,7 +28,7 @@ demo: $(STAMPS)/demo ## solve the packaged problems with the embedded pair: acto
 install: $(STAMPS)/install ## set up .venv with everything that the CPU can run
 
 test: lint types ## the whole check: style, types, tests with coverage
-	$(BIN)/python -m pytest -m "not slow and not gpu and not benchmark" --cov --cov-report=term $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not gpu and not benchmark" --cov --cov-report=term $(PYTEST_FLAGS)
 
 lint: $(STAMPS)/install ## style
 	$(BIN)/ruff check .
@@ -37,7 +39,7 @@ types: $(STAMPS)/install ## mypy --strict and pyright
 	$(BIN)/pyright
 
 test-full: lint types $(STAMPS)/full ## everything, with the slow tests and the heavy stacks
-	$(BIN)/python -m pytest -m "not gpu and not benchmark" --cov --cov-report=term $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not gpu and not benchmark" --cov --cov-report=term $(PYTEST_FLAGS)
 
 bench-engine: $(STAMPS)/install ## tokens per second of the hf engine beside one generate call
 	$(BIN)/python -m tests.benchmarks.engine

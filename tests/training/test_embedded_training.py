@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from actorcritic.training.embedded import card, evaluate, figures, simulate, stages
@@ -129,32 +126,6 @@ def test_samples_depend_on_the_seed_alone() -> None:
     prompts = [encode("numbers 7 13 14 =15\n")] * 8
     first, again, other = (generate(model, prompts, limit=5, temperature=1.0, seed=s) for s in (1, 1, 2))
     assert first == again != other
-
-
-@given(st.lists(st.booleans(), min_size=2, max_size=8), st.data())
-def test_pass_at_k_is_the_share_of_subsets_with_a_right_one(right: list[bool], data: st.DataObject) -> None:
-    k = data.draw(st.integers(1, len(right)))
-    rng = random.Random(0)
-    share = sum(any(rng.sample(right, k)) for _ in range(400)) / 400
-    assert figures.pass_at_k(len(right), sum(right), k) == pytest.approx(share, abs=0.12)
-
-
-def test_auroc_by_hand() -> None:
-    assert figures.auroc([0.1, 0.4, 0.35, 0.8], [False, False, True, True]) == 0.75
-    assert figures.auroc([0.5, 0.5], [True, False]) == 0.5
-    assert figures.auroc([0.9, 0.1], [False, True]) == 0.0
-
-
-def test_process_bench_by_hand() -> None:
-    f1, error, correct = figures.process_bench([1, None, None, 0, -2], [1, None, 2, None, 0])
-    assert (error, correct) == (1 / 3, 1 / 2)
-    assert f1 == pytest.approx(0.4)
-    assert figures.process_bench([None, None], [None, 1])[0] == 0.0
-
-
-def test_wilson_by_hand() -> None:
-    low, high = figures.wilson(50, 100)
-    assert (round(low, 3), round(high, 3)) == (0.404, 0.596)
 
 
 def test_held_out_problems_are_different_ones() -> None:

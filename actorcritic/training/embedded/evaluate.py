@@ -18,10 +18,11 @@ from pathlib import Path
 
 import torch
 
+from actorcritic.metrics import wilson
 from actorcritic.tasks.heldout import Split
 from actorcritic.training.embedded.card import model_card
 from actorcritic.training.embedded.data import FAMILIES
-from actorcritic.training.embedded.figures import Figure, actor_figures, critic_figures, held_out, wilson
+from actorcritic.training.embedded.figures import Figure, actor_figures, critic_figures, held_out
 from actorcritic.training.embedded.model import Llama
 from actorcritic.training.embedded.pair import load
 from actorcritic.training.embedded.revisions import revision_figures

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from actorcritic.formats.embedded import Puzzle, problem_prompt
+from actorcritic.metrics import UNPARSED, ProcessBench, auroc, bootstrap, pass_at_k, process_bench, wilson
 from actorcritic.tasks.heldout import Split
 from actorcritic.tasks.labels import StepLabel, first_wrong
 from actorcritic.training.embedded.data import FAMILIES, attempt_labels, encode, problems, solved
@@ -17,7 +15,10 @@ from actorcritic.training.embedded.pair import LIMIT, attempt, judge, read_solut
 from actorcritic.training.embedded.sampling import generate
 from actorcritic.types import Critique, Solution
 
-__all__ = ["Figure", "actor_figures", "auroc", "critic_figures", "held_out", "pass_at_k", "process_bench", "wilson"]
+__all__ = ["BENCH_PARTS", "Figure", "actor_figures", "critic_figures", "held_out"]
+
+ROUNDS = 300
+"""Draws of a bootstrap interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,49 +43,6 @@ def held_out(family: str, split: Split, count: int, seed: int = 0) -> list[Puzzl
         if len(found) == count:
             break
     return list(found)
-
-
-def wilson(right: float, count: int) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a share."""
-    z, share = 1.959964, right / count
-    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def pass_at_k(count: int, right: int, k: int) -> float:
-    """Return the unbiased estimate that one of k samples is right, from `right` of `count` samples (count >= k)."""
-    if count - right < k:
-        return 1.0
-    return 1.0 - math.prod(1.0 - k / i for i in range(count - right + 1, count + 1))
-
-
-def auroc(scores: Sequence[float], positive: Sequence[bool]) -> float:
-    """Return the chance that a positive scores above a negative, ties counting half; 0.5 without both kinds."""
-    order = sorted(zip(scores, positive, strict=True))
-    below, total = 0, 0.0
-    for _, group in itertools.groupby(order, key=lambda pair: pair[0]):
-        kinds = [kind for _, kind in group]
-        up = sum(kinds)
-        total += up * (below + (len(kinds) - up) / 2)
-        below += len(kinds) - up
-    positives = sum(positive)
-    return total / (positives * below) if positives and below else 0.5
-
-
-def process_bench(found: Sequence[int | None], true: Sequence[int | None]) -> tuple[float, float, float]:
-    """Return F1, and the shares of wrong and of right solutions judged exactly; -2 stands for unscored."""
-    wrong = [f == t for f, t in zip(found, true, strict=True) if t is not None]
-    right = [f == t for f, t in zip(found, true, strict=True) if t is None]
-    error, correct = (sum(part) / len(part) if part else 0.0 for part in (wrong, right))
-    return (2 * error * correct / (error + correct) if error + correct else 0.0), error, correct
-
-
-def _bootstrap(count: int, measure: Callable[[Sequence[int]], float], rounds: int = 300) -> tuple[float, float]:
-    """Return the 95 % percentile interval of a figure over problems drawn with replacement."""
-    rng = random.Random(0)
-    values = sorted(measure(rng.choices(range(count), k=count)) for _ in range(rounds))
-    return values[int(0.025 * rounds)], values[int(0.975 * rounds)]
 
 
 def actor_figures(
@@ -123,18 +81,27 @@ def critic_figures(actor: Llama, critic: Llama, split: Split, count: int, *, tem
         found = [_found(c) for c in critiques]
         right = [_right(p, s) for p, s in zip(puzzles, solutions, strict=True)]
         scores = [c.score if c.score is not None else 0.0 for c in critiques]
-        for at, name in enumerate(("ProcessBench F1", "acc_err", "acc_cor")):
-            figures.append(_resampled(family, name, count, _bench_part(found, true, at)))
+        for name, part in BENCH_PARTS.items():
+            figures.append(_resampled(family, name, count, _bench_part(found, true, part)))
         figures.append(_resampled(family, "AUROC", count, _auroc_part(scores, right)))
     return figures
 
 
+BENCH_PARTS: Mapping[str, Callable[[ProcessBench], float]] = {
+    "ProcessBench F1": lambda bench: bench.f1,
+    "acc_err": lambda bench: bench.acc_err,
+    "acc_cor": lambda bench: bench.acc_cor,
+}
+
+
 def _resampled(family: str, name: str, count: int, measure: Callable[[Sequence[int]], float]) -> Figure:
-    return Figure(family, name, measure(range(count)), *_bootstrap(count, measure), count)
+    return Figure(family, name, measure(range(count)), *bootstrap(count, measure, rounds=ROUNDS), count)
 
 
-def _bench_part(found: Sequence[int | None], true: Sequence[int | None], part: int) -> Callable[[Sequence[int]], float]:
-    return lambda i: process_bench([found[j] for j in i], [true[j] for j in i])[part]
+def _bench_part(
+    found: Sequence[int | None], true: Sequence[int | None], part: Callable[[ProcessBench], float]
+) -> Callable[[Sequence[int]], float]:
+    return lambda i: part(process_bench([found[j] for j in i], [true[j] for j in i]))
 
 
 def _auroc_part(scores: Sequence[float], right: Sequence[bool]) -> Callable[[Sequence[int]], float]:
@@ -149,8 +116,8 @@ def _first_wrong(puzzle: Puzzle, solution: Solution) -> int | None:
 
 
 def _found(critique: Critique) -> int | None:
-    """Return the critic's first error; -2 where any verdict before it is missing."""
+    """Return the critic's first error; `UNPARSED` where any verdict before it is missing."""
     first = critique.first_error
     if first is None:
-        return None if critique.score is not None else -2
+        return None if critique.score is not None else UNPARSED
     return first

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from actorcritic.formats.embedded import Puzzle, explain
+from actorcritic.metrics import wilson
 from actorcritic.tasks.heldout import Split
 from actorcritic.training.embedded.data import FAMILIES, LABELS, attempt_labels, encode, solved
-from actorcritic.training.embedded.figures import Figure, held_out, wilson
+from actorcritic.training.embedded.figures import Figure, held_out
 from actorcritic.training.embedded.model import Llama
 from actorcritic.training.embedded.pair import ACTOR, LIMIT, attempt, problem_of, read_solution, texts
 from actorcritic.training.embedded.sampling import generate
