@@ -12,24 +12,16 @@ from actorcritic.budget import Spend
 from actorcritic.codec import encode
 from actorcritic.graphs.session import Journal, ProblemResult
 from actorcritic.metering import Call
-from actorcritic.types import Action, Critique, Failure, JsonValue, Outcome, Solution, Trial
+from actorcritic.trajectory.events import DONE
+from actorcritic.types import Critique, Failure, JsonValue, Outcome, Solution, Trial
 
-__all__ = ["DONE", "StreamJournal", "TeeJournal"]
-
-DONE = {
-    Action.PROPOSE: "proposed",
-    Action.EXTEND: "extended",
-    Action.REVISE: "revised",
-    Action.REFINE: "refined",
-    Action.JUDGE: "judged",
-}
-"""What an action's event is called."""
+__all__ = ["StreamJournal", "TeeJournal"]
 
 
 def _kind_of(trial: Trial, payload: Solution | Critique | Failure) -> str:
     """Return the name of the event that a trial's payload makes."""
     if isinstance(payload, Solution):
-        return DONE[trial.action]
+        return DONE[trial.action].value
     return "critiqued" if isinstance(payload, Critique) else "failed"
 
 
