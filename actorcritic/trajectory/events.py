@@ -51,6 +51,9 @@ class Kind(StrEnum):
     """`name`, `arguments`, `result`."""
     SCORED = "scored"
     """A verifier's or reward model's word: `by`, `score`, `gold` (whether a gold answer was used)."""
+    DERIVED = "derived"
+    """What a collection step made of the trial, or of the whole problem where no trial is named: `step`, the name of
+    that step, and the fields that it documents. Written after the search; a resumed search passes over it."""
     FAILED = "failed"
     """`failure`."""
     COMMITTED = "committed"
