@@ -7,12 +7,12 @@ they are oracles, kept for scoring and for explicit oracle runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from actorcritic import answers
 from actorcritic.errors import InputError
-from actorcritic.tasks import countdown, sudoku
+from actorcritic.tasks import arithmetic, countdown, sudoku
 from actorcritic.tasks.labels import StepLabel
 from actorcritic.types import Problem, Reference, Solution
 
@@ -32,6 +32,10 @@ class Family:
     vote_key: Callable[[str, Sequence[str]], str | None]
     solved: Callable[[str, Sequence[str]], bool]
     label: Callable[[str, Sequence[str]], tuple[StepLabel, ...]]
+    plain_answer: Callable[[Sequence[str], str], str | None] = lambda steps, answer: None
+    """Canonical form of the answer of a solution that is not written in the family's steps; None: it has none."""
+    value: Callable[[str], str | None] = lambda text: None
+    """What that canonical form has to be; an oracle."""
 
 
 def _family(
@@ -59,6 +63,11 @@ def _family(
 FAMILIES: Mapping[str, Family] = {
     "countdown": _family(countdown.parse, countdown.vote_key, countdown.solved, countdown.label),
     "sudoku": _family(sudoku.parse, sudoku.vote_key, sudoku.solved, sudoku.label),
+    "arithmetic": replace(
+        _family(arithmetic.parse, arithmetic.vote_key, arithmetic.solved, arithmetic.label),
+        plain_answer=arithmetic.plain_answer,
+        value=lambda text: str(puzzle.value) if (puzzle := arithmetic.parse(text)) else None,
+    ),
 }
 
 CHECKERS = (*FAMILIES, *answers.CHECKERS)
@@ -88,7 +97,8 @@ async def vote_key(problem: Problem, solution: Solution) -> str | None:
     """Return the canonical form of a solution's answer, by which votes compare; None where it has none."""
     name = checker_of(problem)
     if name in FAMILIES:
-        return FAMILIES[name].vote_key(problem.text, _texts(solution))
+        family, steps = FAMILIES[name], _texts(solution)
+        return family.vote_key(problem.text, steps) or family.plain_answer(steps, solution.answer or "")
     return None if solution.answer is None else await answers.vote_key(answers.CHECKERS[name], solution.answer)
 
 
@@ -100,12 +110,21 @@ async def verify(problem: Problem, solution: Solution | None, reference: Referen
     """
     name = checker_of(problem)
     if name in FAMILIES:
-        return solution is not None and solution.complete and FAMILIES[name].solved(problem.text, _texts(solution))
+        return solution is not None and solution.complete and _solved(FAMILIES[name], problem.text, solution)
     if reference.answer is None:
         return None
     if solution is None or not solution.complete or solution.answer is None:
         return False
     return await answers.equivalent(answers.CHECKERS[name], solution.answer, reference.answer)
+
+
+def _solved(family: Family, text: str, solution: Solution) -> bool:
+    """Return whether a whole solution is right, by its steps or, where it has none of the family's, by its answer."""
+    steps = _texts(solution)
+    if family.solved(text, steps):
+        return True
+    answer = family.plain_answer(steps, solution.answer or "")
+    return answer is not None and answer == family.value(text)
 
 
 def label(problem: Problem, solution: Solution) -> tuple[StepLabel, ...] | None:

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 
 from actorcritic.errors import InputError
-from actorcritic.tasks import countdown, sudoku
+from actorcritic.tasks import arithmetic, countdown, sudoku
 from actorcritic.tasks.heldout import Split
 from actorcritic.types import Problem
 
@@ -40,11 +40,17 @@ def _sudoku(split: Split, seed: int) -> Iterator[Problem]:
         yield Problem(id=f"sudoku:{puzzle.clues}", prompt=puzzle.render(), checker="sudoku")
 
 
+def _arithmetic(split: Split, seed: int) -> Iterator[Problem]:
+    for puzzle in arithmetic.generate(split, seed):
+        yield Problem(id=puzzle.key, prompt=puzzle.render(), checker="arithmetic")
+
+
 TASKS: Mapping[str, Callable[[Split, int], Iterator[Problem]]] = {
     "countdown": _mixed,
     "countdown-3": _countdown(3),
     "countdown-4": _countdown(4),
     "sudoku": _sudoku,
+    "arithmetic": _arithmetic,
 }
 """Every task by name: an endless stream of problems of a split, from a seed; problems come again."""
 

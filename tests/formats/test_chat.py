@@ -118,6 +118,7 @@ def test_a_chat_whose_last_word_is_a_tool() -> None:
         ("countdown", "q", "one equation"),
         (None, "Use 7, 13 and 14 to make 15.", "one equation"),
         ("sudoku", "q", "r1c2"),
+        ("arithmetic", "q", "3 + 9 = 12"),
     ],
 )
 def test_the_form_follows_the_checker(checker: str | None, prompt: str, form: str) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from actorcritic.errors import InputError
-from actorcritic.tasks import countdown, sources, sudoku
+from actorcritic.tasks import arithmetic, countdown, sources, sudoku
 from actorcritic.tasks.checkers import checker_of
 from actorcritic.tasks.sources import TASKS, draw_problems
 
@@ -21,7 +21,7 @@ def test_test_problems_are_those_of_the_published_rule(task: str) -> None:
     problems = draw_problems(task, "test", 60)
     assert len({problem.id for problem in problems}) == len({problem.text for problem in problems}) == 60
     for problem in problems:
-        puzzle = countdown.parse(problem.text) or sudoku.parse(problem.text)
+        puzzle = countdown.parse(problem.text) or sudoku.parse(problem.text) or arithmetic.parse(problem.text)
         assert puzzle is not None and bucket(puzzle.key) == 0
         assert problem.checker == checker_of(problem)
         solution = getattr(puzzle, "solution", None)
