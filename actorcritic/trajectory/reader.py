@@ -7,7 +7,7 @@ after it would be read without what led to them. Knows nothing of what the event
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,28 @@ from actorcritic.trajectory.events import SCHEMA_VERSION, Event, parse_line
 from actorcritic.trajectory.recorder import EVENTS, PROBLEMS, RUN, Torn
 from actorcritic.types import JsonValue, Problem, Reference
 
-__all__ = ["RunHead", "RunRecord", "by_problem", "read_events", "read_head", "read_run"]
+__all__ = [
+    "RunFacts",
+    "RunHead",
+    "RunRecord",
+    "by_problem",
+    "in_order",
+    "read_events",
+    "read_facts",
+    "read_head",
+    "read_problems",
+    "read_run",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What `run.json` says."""
+
+    run: str
+    created: str
+    config: Mapping[str, JsonValue]
+    problems: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +66,14 @@ class RunRecord:
     """Rests of unfinished lines, left out."""
 
 
-def read_head(folder: Path) -> RunHead:
-    """Read what a run began with.
+def read_facts(folder: Path) -> RunFacts:
+    """Read what `run.json` says.
 
     Raises:
         RecordError: this is no run folder, or one of another version.
     """
     try:
         data: Any = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        lines = (folder / PROBLEMS).read_text(encoding="utf-8").split("\n")
-        pairs = [json.loads(line) for line in lines if line]
     except OSError as error:
         raise RecordError(f"{folder} is no run folder: {error.filename}: {error.strerror}") from error
     except ValueError as error:
@@ -62,17 +81,46 @@ def read_head(folder: Path) -> RunHead:
     if not isinstance(data, dict) or cast("dict[str, Any]", data).get("version") != SCHEMA_VERSION:
         raise RecordError(f"{folder / RUN} is not of version {SCHEMA_VERSION}")
     record = cast("dict[str, Any]", data)
-    problems = [decode(Problem, pair["problem"]) for pair in pairs]
+    try:
+        return RunFacts(
+            run=record["run"], created=record["created"], config=record["config"], problems=record["problems"]
+        )
+    except KeyError as error:
+        raise RecordError(f"{folder / RUN} lacks {error}") from error
+
+
+def read_problems(folder: Path) -> Iterator[tuple[Problem, Reference | None]]:
+    """Yield the problems of a run with their gold sides, in order, one in memory at a time.
+
+    Raises:
+        RecordError: the file is missing or cannot be read.
+    """
+    try:
+        with open(folder / PROBLEMS, encoding="utf-8") as file:
+            for line in file:
+                pair = json.loads(line)
+                gold = pair["reference"]
+                yield decode(Problem, pair["problem"]), None if gold is None else decode(Reference, gold)
+    except OSError as error:
+        raise RecordError(f"{folder} is no run folder: {error.filename}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"{folder / PROBLEMS} cannot be read: {error}") from error
+
+
+def read_head(folder: Path) -> RunHead:
+    """Read what a run began with.
+
+    Raises:
+        RecordError: this is no run folder, or one of another version.
+    """
+    facts = read_facts(folder)
+    pairs = list(read_problems(folder))
     return RunHead(
-        run=record["run"],
-        created=record["created"],
-        config=record["config"],
-        problems=tuple(problems),
-        references={
-            problem.id: decode(Reference, pair["reference"])
-            for problem, pair in zip(problems, pairs, strict=True)
-            if pair["reference"] is not None
-        },
+        run=facts.run,
+        created=facts.created,
+        config=facts.config,
+        problems=tuple(problem for problem, _ in pairs),
+        references={problem.id: reference for problem, reference in pairs if reference is not None},
     )
 
 
@@ -110,12 +158,20 @@ def by_problem(events: Iterator[Event]) -> dict[str | None, tuple[Event, ...]]:
     groups: dict[str | None, list[Event]] = {}
     for event in events:
         groups.setdefault(event.problem, []).append(event)
-    for problem, group in groups.items():
-        group.sort(key=lambda event: event.seq)
-        for before, after in pairwise(group):
-            if problem is not None and before.seq == after.seq:
-                raise RecordError(f"problem {problem!r} has two events with the number {after.seq}")
-    return {problem: tuple(group) for problem, group in groups.items()}
+    return {problem: in_order(group) for problem, group in groups.items()}
+
+
+def in_order(events: Iterable[Event]) -> tuple[Event, ...]:
+    """Return the events of one problem by their numbers.
+
+    Raises:
+        RecordError: two have one number, so two writers worked on the problem at a time.
+    """
+    group = sorted(events, key=lambda event: event.seq)
+    for before, after in pairwise(group):
+        if after.problem is not None and before.seq == after.seq:
+            raise RecordError(f"problem {after.problem!r} has two events with the number {after.seq}")
+    return tuple(group)
 
 
 def _read_file(path: Path, on_torn: Callable[[Torn], None] | None) -> Iterator[Event]:

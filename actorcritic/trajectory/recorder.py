@@ -23,6 +23,7 @@ from actorcritic.types import JsonValue, Problem, Reference
 
 __all__ = [
     "EVENTS",
+    "OUTCOMES",
     "PROBLEMS",
     "RUN",
     "FileRecorder",
@@ -33,7 +34,7 @@ __all__ = [
     "create_run",
 ]
 
-RUN, PROBLEMS, EVENTS = "run.json", "problems.jsonl", "events"
+RUN, PROBLEMS, EVENTS, OUTCOMES = "run.json", "problems.jsonl", "events", "outcomes"
 
 TAIL = 1 << 16
 """How many bytes are read at a time in search of a file's last line."""
