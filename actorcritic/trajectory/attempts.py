@@ -5,12 +5,13 @@ Built by `episodes`; knows no event and no file.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from actorcritic.metering import Call
 from actorcritic.types import Action, Critique, Failure, JsonValue, Outcome, Prompt, Solution, Trial
 
-__all__ = ["EpisodeAttempt", "LoggedScore", "LoggedToolCall"]
+__all__ = ["Derived", "EpisodeAttempt", "LoggedScore", "LoggedToolCall"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,18 @@ class LoggedToolCall:
     name: str
     arguments: JsonValue
     result: JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived:
+    """What a collection step made of a trial, or of the problem as a whole, after the search."""
+
+    step: str
+    """Name of the collection step."""
+    trial: int | None
+    """The trial that it was made of; None = the problem."""
+    payload: Mapping[str, JsonValue]
+    """The fields that the step documents, its name left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

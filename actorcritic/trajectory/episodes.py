@@ -15,7 +15,7 @@ from actorcritic.codec import decode
 from actorcritic.errors import RecordError
 from actorcritic.metering import Call
 from actorcritic.search.policy import ORACLE
-from actorcritic.trajectory.attempts import EpisodeAttempt, LoggedScore, LoggedToolCall
+from actorcritic.trajectory.attempts import Derived, EpisodeAttempt, LoggedScore, LoggedToolCall
 from actorcritic.trajectory.events import DONE, Event, Kind, read_call
 from actorcritic.trajectory.index import EventIndex
 from actorcritic.trajectory.provenance import ModelOrigin, Provenance, read_provenance
@@ -49,6 +49,8 @@ class Episode:
     provenance: Provenance = Provenance()
     withheld: bool = False
     """True where prompts were left out of the log."""
+    derived: tuple[Derived, ...] = ()
+    """What collection steps made after the search, in the order of the log."""
 
     @property
     def finished(self) -> bool:
@@ -116,7 +118,7 @@ def episode_of(
     for event in events:
         reader.read(event)
     for event in outcomes:
-        reader.score(event)
+        reader.read_late(event)
     attempts = reader.attempts()
     provenance = reader.provenance or _provenance_of(facts, attempts)
     return Episode(
@@ -132,6 +134,7 @@ def episode_of(
         oracle=provenance.oracle or any(map(_had_oracle, attempts)),
         provenance=provenance,
         withheld=reader.withheld,
+        derived=tuple(reader.derived),
     )
 
 
@@ -179,6 +182,7 @@ class _Reader:
         self.end = _End()
         self.provenance: Provenance | None = None
         self.withheld = False
+        self.derived: list[Derived] = []
 
     def read(self, event: Event) -> None:
         """Take in one event of the problem's own log."""
@@ -191,19 +195,25 @@ class _Reader:
         elif event.kind is Kind.FINISHED:
             known = ("best", "answer", "stopped_by", "tree")
             self.end = decode(_End, {name: payload[name] for name in known if name in payload})
-        elif event.kind is Kind.SCORED:
-            self.score(event)
+        elif event.kind in (Kind.SCORED, Kind.DERIVED):
+            self.read_late(event)
         elif event.kind is Kind.ASKED:
             trial = decode(Trial, payload.get("trial"))
             self.pasts[trial.id] = _Past(trial=trial)
         elif event.trial is not None:
             self._learn(self._past(event, event.trial), event)
 
-    def score(self, event: Event) -> None:
-        """Take in a score; one that names no trial is of the answer."""
-        trial = self.end.best if event.trial is None else event.trial
-        if event.kind is Kind.SCORED and trial is not None:
-            self._past(event, trial).scores.append(decode(LoggedScore, {**event.payload, "time": event.time}))
+    def read_late(self, event: Event) -> None:
+        """Take in what may come after the run: a score, of the answer if it names no trial, or a collected event."""
+        if event.kind is Kind.DERIVED:
+            payload = {name: value for name, value in event.payload.items() if name != "step"}
+            step = str(event.payload.get("step", ""))
+            trial = None if event.trial is None else self._past(event, event.trial).trial.id
+            self.derived.append(Derived(step=step, trial=trial, payload=payload))
+        elif event.kind is Kind.SCORED:
+            best = self.end.best if event.trial is None else event.trial
+            if best is not None:
+                self._past(event, best).scores.append(decode(LoggedScore, {**event.payload, "time": event.time}))
 
     def attempts(self) -> tuple[EpisodeAttempt, ...]:
         """Return what is known of every trial."""

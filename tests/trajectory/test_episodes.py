@@ -170,3 +170,21 @@ def test_an_empty_episode() -> None:
     assert (episode.attempts, episode.spend, episode.best_attempt) == ((), Spend(), None)
     with pytest.raises(KeyError):
         episode.attempt(0)
+
+
+def test_what_a_collection_step_made_comes_with_the_episode() -> None:
+    _, events = searched()
+    made = Event(
+        kind=Kind.DERIVED, run="r", problem="p", seq=99, trial=1, time="2026-03-03", payload={"step": "s", "text": "t"}
+    )
+    whole = replace(made, seq=100, trial=None)
+    for episode in (
+        episode_of(FACTS, PROBLEM, GOLD, [*events, made, whole]),
+        episode_of(FACTS, PROBLEM, GOLD, events, [made, whole]),
+    ):
+        assert [(d.step, d.trial, d.payload) for d in episode.derived] == [
+            ("s", 1, {"text": "t"}),
+            ("s", None, {"text": "t"}),
+        ]
+    with pytest.raises(RecordError, match="not asked"):
+        episode_of(FACTS, PROBLEM, GOLD, [*events, replace(made, trial=77)])
