@@ -5,6 +5,7 @@ One engine serves both roles where both name the same model. Heavy imports happe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from actorcritic.actor import ModelActor
 from actorcritic.critic import CalculationCritic, ModelCritic
 from actorcritic.engines.load import load_engine
 from actorcritic.engines.memo import MemoEngine
+from actorcritic.errors import InputError
 from actorcritic.formats.chat import ChatActorFormat, ChatCriticFormat
 from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat
 from actorcritic.protocols import Critic, Engine
@@ -28,8 +30,6 @@ MODEL_FREE_CRITICS = ("oracle", "calculate", "none")
 EMBEDDED = Path(__file__).parent / "models" / "embedded"
 EMBEDDED_THREADS = 1
 """Models this small are slower on more."""
-EMBEDDED_MAX_TOKENS = 32
-"""Longer than any whole solution of the embedded pair."""
 
 
 class EngineOf(Protocol):
@@ -132,9 +132,9 @@ def _actor(spec: str, engine: EngineOf, options: LoadOptions) -> ModelActor:
     sampling = Sampling(temperature=options.temperature)
     pair = _pair_folder(spec)
     if pair is not None:
-        limit = min(options.max_tokens, EMBEDDED_MAX_TOKENS)
         model = engine(f"hf:{pair / 'actor'}", EMBEDDED_THREADS)
-        return ModelActor(model, EmbeddedActorFormat(), sampling=sampling, max_tokens=limit)
+        form = EmbeddedActorFormat(_words(pair / "actor"))
+        return ModelActor(model, form, sampling=sampling, max_tokens=min(options.max_tokens, form.max_tokens))
     model = engine(spec)
     chat = ChatActorFormat(prefill=model.info.capabilities.prefill)
     return ModelActor(model, chat, sampling=sampling, max_tokens=options.max_tokens)
@@ -150,7 +150,8 @@ def _critic(spec: str, engine: EngineOf, actor: ModelActor) -> Critic | None:
         return CalculationCritic()
     pair = _pair_folder(spec)
     if pair is not None:
-        return ModelCritic(engine(f"hf:{pair / 'critic'}", EMBEDDED_THREADS), EmbeddedCriticFormat())
+        judge = engine(f"hf:{pair / 'critic'}", EMBEDDED_THREADS)
+        return ModelCritic(judge, EmbeddedCriticFormat(_words(pair / "critic")))
     model = engine(spec)
     # One model in both roles goes on from its own chat, so that problem and solution are not paid twice.
     chat = actor.format if isinstance(actor.format, ChatActorFormat) and model is actor.engine else None
@@ -163,3 +164,16 @@ def _pair_folder(spec: str) -> Path | None:
     if scheme != "embedded":
         return None
     return Path(folder) if folder else EMBEDDED
+
+
+def _words(folder: Path) -> frozenset[str]:
+    """Return the tokens of a model of an embedded pair, which say what it was made for.
+
+    Raises:
+        InputError: the folder holds no such model.
+    """
+    try:
+        tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        return frozenset(tokenizer["model"]["vocab"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{folder} holds no model of an embedded pair: its tokenizer.json cannot be read") from error

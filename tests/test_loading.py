@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from actorcritic import loading
 from actorcritic.critic import CalculationCritic, ModelCritic
 from actorcritic.engines.memo import MemoEngine
 from actorcritic.errors import InputError
@@ -43,6 +44,20 @@ async def test_a_pair_trained_anew_is_named_by_its_folder() -> None:
         assert (await roles.actor.propose(PROBLEM, meter=free_meter())).steps
     finally:
         await roles.aclose()
+
+
+async def test_a_pair_is_asked_for_what_its_own_words_allow(tmp_path: Path) -> None:
+    roles = load_roles()
+    try:
+        with pytest.raises(InputError, match="this embedded pair does not know arithmetic"):
+            roles.prompt_tokens(Problem(id="a", prompt="Work out (19 - ((3 + 9) - 4)) + 16"))
+        assert roles.actor.max_tokens == 32
+    finally:
+        await roles.aclose()
+    (tmp_path / "tokenizer.json").write_text('{"model": {}}')
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(InputError, match=r"holds no model of an embedded pair"):
+            loading._words(folder)
 
 
 async def test_one_chat_model_plays_both_roles_on_one_engine(tmp_path: Path) -> None:

@@ -1,20 +1,32 @@
-"""The text that the embedded pair reads and writes, and its translation to what a person types and reads.
+"""How problems, critiques and solutions are put to the embedded pair, and how what it writes is read.
 
-Every token is a word with its own trailing blank or newline, so pieces of text join without loss. A countdown line is
-`14 / 7 2 13 =15`: operands, result, the other numbers left, the target again. A sudoku line is one token, `r1c2=3`.
-The critic reads `problem, attempt, judge` and answers one verdict token per step. Pure: knows no engine and no
-checker; what it cannot read is unscored, never a pass.
+The words are those of `lines`. A format is told what words its model has, so that a pair that was made before a family
+existed says so instead of guessing. The critic reads `problem, attempt, judge` and answers one verdict token per step.
+Pure: knows no engine and no checker; what it cannot read is unscored, never a pass.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Collection, Sequence
 
 from actorcritic.errors import InputError
-from actorcritic.tasks import countdown, sudoku
+from actorcritic.formats.lines import (
+    ACCEPT,
+    REASONS,
+    Puzzle,
+    critic_prompt,
+    family_name,
+    known_families,
+    parse_problem,
+    problem_prompt,
+    read_line,
+    reject_block,
+    render_lines,
+    step_count,
+    vocabulary,
+)
+from actorcritic.tasks import arithmetic, sudoku
 from actorcritic.types import (
     Critique,
     FinishReason,
@@ -28,123 +40,17 @@ from actorcritic.types import (
     Verdict,
 )
 
-__all__ = [
-    "ACCEPT",
-    "END",
-    "REASONS",
-    "EmbeddedActorFormat",
-    "EmbeddedCriticFormat",
-    "Puzzle",
-    "critic_prompt",
-    "explain",
-    "parse_problem",
-    "problem_prompt",
-    "reason_code",
-    "reject_block",
-    "render_lines",
-    "step_count",
-    "vocabulary",
-]
+__all__ = ["EmbeddedActorFormat", "EmbeddedCriticFormat", "explain", "reason_code"]
 
-Puzzle: TypeAlias = countdown.Countdown | sudoku.Sudoku
-
-MAX_VALUE = 255
-"""The largest number with a token; a line with a larger one cannot be put to the models."""
-END = "<eos>"
-ACCEPT = "ok"
-REASONS: Mapping[str, str] = {
-    "bad-result": "the result of {step} is wrong",
-    "not-available": "{step} uses a number that is not there to use",
-    "unreachable": "after {step} the target is out of reach",
-    "clash": "{step} clashes with the same value in its row, column or box",
-    "wrong-value": "{step} leaves no way to fill the rest",
-    "wrong": "{step} is not right",
-}
-"""Reason codes a critic may give, and how they are told to a person. `wrong` stands for any other critic's reason."""
 THRESHOLD = 0.5
 """A step is called incorrect when its probability of being right is below this."""
-
-_FILL, _JUDGE, _REJECT = "fill\n", "judge\n", "reject "
-_LINE = re.compile(r"(\d+) ([-+*/]) (\d+) (\d+) (?:\d+ )*(?:=\d+\n)?")
-_CELL = re.compile(r"r([1-4])c([1-4])=([1-4])\n")
-
-
-def vocabulary() -> tuple[str, ...]:
-    """Return every token of the pair in id order; ids 0 and 1 are padding and the end token."""
-    words = ["<pad>", END, "<unk>", "numbers ", "sudoku ", _FILL, _JUDGE, _REJECT, f"{ACCEPT}\n"]
-    words += [f"{code}\n" for code in REASONS]
-    words += [f"{op} " for op in "+-*/"]
-    words += [f"r{r}c{c}={v}\n" for r in range(1, 5) for c in range(1, 5) for v in range(1, 5)]
-    words += [f"={target}\n" for target in range(1, countdown.MAX_TARGET + 1)]
-    words += [f"{number} " for number in range(1, MAX_VALUE + 1)]
-    return tuple(words)
-
-
-def parse_problem(text: str) -> Puzzle | None:
-    """Read a problem text of either family; None if it is neither."""
-    return countdown.parse(text) or sudoku.parse(text)
-
-
-def step_count(puzzle: Puzzle) -> int:
-    """Return how many steps a whole solution has."""
-    return len(puzzle.numbers) - 1 if isinstance(puzzle, countdown.Countdown) else len(puzzle.empty)
-
-
-def problem_prompt(puzzle: Puzzle) -> str:
-    """Return the beginning of every text about a problem."""
-    if isinstance(puzzle, countdown.Countdown):
-        return f"numbers {_state_text(tuple(sorted(puzzle.numbers)))}={puzzle.target}\n"
-    clues = [f"r{i // 4 + 1}c{i % 4 + 1}={v}\n" for i, v in enumerate(puzzle.clues) if v != "."]
-    return f"sudoku {''.join(clues)}{_FILL}"
-
-
-def _state_text(state: Sequence[int]) -> str:
-    return "".join(f"{n} " for n in state)
-
-
-def render_lines(puzzle: Puzzle, steps: Sequence[str]) -> tuple[str, ...]:
-    """Return the model-side line of each step, up to the first step that the models have no words for.
-
-    Restating the numbers left is bookkeeping: an operand that is not there is simply not removed, which says nothing
-    about the step beyond what it shows itself.
-    """
-    lines: list[str] = []
-    if isinstance(puzzle, sudoku.Sudoku):
-        for text in steps[: step_count(puzzle)]:
-            fill = sudoku.parse_step(text)
-            if fill is None:
-                break
-            lines.append(f"r{fill.cell // 4 + 1}c{fill.cell % 4 + 1}={fill.value}\n")
-        return tuple(lines)
-    state = tuple(sorted(puzzle.numbers))
-    for text in steps[: step_count(puzzle)]:
-        equation = countdown.parse_step(text)
-        if equation is None or not _has_words(equation):
-            break
-        left, right = equation.left, equation.right
-        if equation.op in "+*" and left < right:
-            left, right = right, left
-        state = countdown.after(state, equation)
-        rest = list(state)
-        rest.remove(equation.result)
-        tail = f"{_state_text(rest)}={puzzle.target}\n" if len(lines) + 1 < step_count(puzzle) else ""
-        lines.append(f"{left} {equation.op} {right} {equation.result} {tail}")
-    return tuple(lines)
-
-
-def _has_words(equation: countdown.Equation) -> bool:
-    return all(1 <= n <= MAX_VALUE for n in (equation.left, equation.right, equation.result))
-
-
-def critic_prompt(puzzle: Puzzle, lines: Sequence[str]) -> str:
-    """Return what the critic reads before it answers one verdict token per line."""
-    return f"{problem_prompt(puzzle)}{''.join(lines)}{_JUDGE}"
-
-
-def reject_block(line: str, code: str) -> str:
-    """Return the critique of one rejected line as the actor reads it, between the kept lines and the new ones."""
-    found = _LINE.fullmatch(line)
-    return f"{_REJECT}{f'{found[1]} {found[2]} {found[3]} {found[4]} ' if found else line}{code}\n"
+LONGEST = {"countdown": 32, "sudoku": 32, "arithmetic": 48}
+"""Completion tokens per family, more than any whole solution has."""
+EXAMPLES = {
+    "countdown": "'Use 7, 13 and 14 to make 15.'",
+    "sudoku": "'Fill the sudoku 1.../..2./.3../4...'",
+    "arithmetic": "'Work out (19 - ((3 + 9) - 4)) + 16'",
+}
 
 
 def explain(code: str, step: str) -> str:
@@ -158,28 +64,36 @@ def reason_code(explanation: str | None) -> str:
     return code if code in REASONS else "wrong"
 
 
-def _puzzle(problem: Problem) -> Puzzle:
-    puzzle = parse_problem(problem.text)
-    if puzzle is None:
-        raise InputError(
-            "the embedded pair solves only problems such as 'Use 7, 13 and 14 to make 15.' "
-            "and 'Fill the sudoku 1.../..2./.3../4...'"
-        )
-    return puzzle
+class _Knowing:
+    """A format that knows which families its model was made for.
+
+    Args:
+        words: the model's own tokens; None = all that there are.
+    """
+
+    def __init__(self, words: Collection[str] | None = None) -> None:
+        self.families = known_families(vocabulary() if words is None else words)
+
+    def _puzzle(self, problem: Problem) -> Puzzle:
+        """Return the puzzle that a problem is.
+
+        Raises:
+            InputError: it is none, or of a family that the model does not know.
+        """
+        puzzle = parse_problem(problem.text)
+        if puzzle is None:
+            known = " and ".join(EXAMPLES[family] for family in self.families)
+            raise InputError(f"the embedded pair solves only problems such as {known}")
+        family = family_name(puzzle)
+        if family not in self.families:
+            raise InputError(
+                f"this embedded pair does not know {family}, only {' and '.join(self.families)}: take another pair "
+                "(embedded:FOLDER, made by python -m actorcritic.training.embedded --out FOLDER) or another model"
+            )
+        return puzzle
 
 
-def _read_line(raw: str) -> str:
-    """Return the step that a person reads; unreadable text stays as it is."""
-    found = _LINE.fullmatch(raw)
-    if found:
-        return countdown.Equation(int(found[1]), found[2], int(found[3]), int(found[4])).render()
-    found = _CELL.fullmatch(raw)
-    if found:
-        return f"r{found[1]}c{found[2]} = {found[3]}"
-    return raw.strip()
-
-
-class EmbeddedActorFormat:
+class EmbeddedActorFormat(_Knowing):
     """How problems and critiques are put to the embedded actor."""
 
     @property
@@ -189,33 +103,38 @@ class EmbeddedActorFormat:
 
     @property
     def step_stop(self) -> tuple[str, ...]:
-        """Every line but a countdown's last ends with a newline; the last ends with the end token."""
+        """Every line ends with a newline, but a countdown's last, which ends with the end token."""
         return ("\n",)
+
+    @property
+    def max_tokens(self) -> int:
+        """Longer than any whole solution of the families that the model knows."""
+        return max((LONGEST[family] for family in self.families), default=0)
 
     def propose(self, problem: Problem) -> Prompt:
         """Ask for a solution.
 
         Raises:
-            InputError: the problem belongs to neither family.
+            InputError: the problem is of no family that the model knows.
         """
-        return Prompt(content=problem_prompt(_puzzle(problem)))
+        return Prompt(content=problem_prompt(self._puzzle(problem)))
 
     def extend(self, problem: Problem, solution: Solution) -> Prompt:
         """Ask to go on from the last readable step."""
-        puzzle = _puzzle(problem)
+        puzzle = self._puzzle(problem)
         lines = render_lines(puzzle, [step.text for step in solution.steps])
         return Prompt(content=problem_prompt(puzzle), prefill="".join(lines))
 
     def revise(self, problem: Problem, solution: Solution, critique: Critique, revise_from: int) -> Prompt:
         """Ask to go on from step `revise_from`, told the rejected step and why; the kept steps are a shared prefix."""
-        puzzle = _puzzle(problem)
+        puzzle = self._puzzle(problem)
         return Prompt(
             content=problem_prompt(puzzle), prefill=_revision(puzzle, solution, critique, revise_from, kept=revise_from)
         )
 
     def refine(self, problem: Problem, solution: Solution, critique: Critique) -> Prompt:
         """Ask for a whole new solution, told the first wrong step and why."""
-        puzzle = _puzzle(problem)
+        puzzle = self._puzzle(problem)
         if critique.first_error is None:
             return Prompt(content=problem_prompt(puzzle))
         return Prompt(
@@ -223,7 +142,7 @@ class EmbeddedActorFormat:
         )
 
     def read(self, problem: Problem, kept: Solution | None, generation: Generation) -> Solution:
-        """Split a completion into steps after the kept ones; the answer is the last equation, or the filled grid."""
+        """Split a completion into steps after the kept ones; the answer is the last equation, the grid or the number."""
         before = kept.steps if kept else ()
         steps = (*before, *_split(generation))
         puzzle = parse_problem(problem.text)
@@ -240,11 +159,15 @@ class EmbeddedActorFormat:
 
 
 def _answer(puzzle: Puzzle, steps: Sequence[Step]) -> str:
-    """Return what a person asked for: the last equation, or the filled grid as the problem writes it."""
+    """Return what a person asked for: the last equation, the filled grid as the problem writes it, or the number."""
     if isinstance(puzzle, sudoku.Sudoku):
         grid = sudoku.vote_key(puzzle, [step.text for step in steps])
         if grid is not None:
             return "/".join(grid[row : row + 4] for row in range(0, 16, 4))
+    if isinstance(puzzle, arithmetic.Arithmetic):
+        number = arithmetic.vote_key(puzzle, [step.text for step in steps])
+        if number is not None:
+            return number
     return steps[-1].text
 
 
@@ -266,7 +189,7 @@ def _split(generation: Generation) -> tuple[Step, ...]:
         own = _take(tokens, raw) if at + 1 < len(raws) else tokens
         steps.append(
             Step(
-                text=_read_line(raw),
+                text=read_line(raw),
                 raw=raw,
                 token_ids=tuple(t.token_id for t in own if t.token_id is not None),
                 logprobs=tuple(t.logprob for t in own),
@@ -285,7 +208,7 @@ def _take(tokens: list[TokenLogprob], raw: str) -> list[TokenLogprob]:
     return own
 
 
-class EmbeddedCriticFormat:
+class EmbeddedCriticFormat(_Knowing):
     """How solutions are put to the embedded critic, and how its verdict tokens are read."""
 
     @property
@@ -297,9 +220,9 @@ class EmbeddedCriticFormat:
         """Ask for one verdict per readable step.
 
         Raises:
-            InputError: the problem belongs to neither family.
+            InputError: the problem is of no family that the model knows.
         """
-        puzzle = _puzzle(problem)
+        puzzle = self._puzzle(problem)
         return Prompt(content=critic_prompt(puzzle, render_lines(puzzle, [s.text for s in solution.steps])))
 
     def max_tokens(self, solution: Solution) -> int:
@@ -311,7 +234,7 @@ class EmbeddedCriticFormat:
 
     def read(self, problem: Problem, solution: Solution, generation: Generation) -> Critique:
         """Read one verdict token per step; a missing or foreign word leaves its step and the solution unscored."""
-        puzzle = _puzzle(problem)
+        puzzle = self._puzzle(problem)
         readable = len(render_lines(puzzle, [s.text for s in solution.steps]))
         words = generation.text.split("\n")
         tokens = generation.tokens

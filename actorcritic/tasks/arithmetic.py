@@ -18,6 +18,7 @@ from actorcritic.tasks.labels import OK, StepLabel
 
 __all__ = [
     "CODES",
+    "MAX_DEPTH",
     "MAX_VALUE",
     "Arithmetic",
     "Equation",
@@ -45,6 +46,8 @@ FEWEST = 2
 """Operations of the smallest expression that is read as a problem of this family."""
 MAX_OPERAND = 20
 MAX_VALUE = 99
+MAX_DEPTH = max(OPERATIONS) - 1
+"""Of brackets in brackets."""
 CODES = ("ok", "malformed", "bad-result", "not-available")
 """Labels of a step. `not-available`: no operation is left whose operands are these two numbers."""
 MAX_LENGTH = 400

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actorcritic.errors import InputError
-from actorcritic.formats import embedded
+from actorcritic.formats import embedded, lines
 from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat
-from actorcritic.tasks import countdown, sudoku
+from actorcritic.tasks import sudoku
 from actorcritic.types import (
     Critique,
     FinishReason,
@@ -30,6 +29,7 @@ ACTOR, CRITIC = EmbeddedActorFormat(), EmbeddedCriticFormat()
 COUNTDOWN = Problem(id="c", prompt="Use 14, 7 and 13 to make 15.")
 SUDOKU_PUZZLE = next(sudoku.generate("train", 1))
 SUDOKU = Problem(id="s", prompt=SUDOKU_PUZZLE.render())
+ARITHMETIC = Problem(id="a", prompt="Work out (19 - ((3 + 9) - 4)) + 16")
 FOREIGN = Problem(id="f", prompt="What is 2 + 2?")
 
 
@@ -58,41 +58,9 @@ def wrong(index: int, count: int, explanation: str) -> Critique:
     return Critique(steps=tuple(steps), verdict=Verdict.INCORRECT)
 
 
-def test_vocabulary_is_a_set_with_one_blank_each() -> None:
-    words = embedded.vocabulary()
-    assert len(set(words)) == len(words)
-    assert words.index("<pad>") == 0
-    assert words.index(embedded.END) == 1
-    assert all(w.startswith("<") or (w[-1] in " \n" and not any(c.isspace() for c in w[:-1])) for w in words)
-
-
 def tokens_of(text: str) -> list[str]:
     """Cut at every blank, which stays with its word."""
     return [word for word in text.replace(" ", " \0").replace("\n", "\n\0").split("\0") if word]
-
-
-@given(st.integers(0, 500), st.sampled_from(["countdown-3", "countdown-4", "sudoku"]))
-def test_prompts_and_lines_are_made_of_known_tokens_only(seed: int, family: str) -> None:
-    puzzle: embedded.Puzzle
-    steps: tuple[str, ...] | None
-    if family == "sudoku":
-        puzzle = next(sudoku.generate("train", seed))
-        steps = sudoku.solve(puzzle)
-    else:
-        puzzle = next(countdown.generate("train", seed, int(family[-1])))
-        steps = countdown.solve(puzzle, random.Random(seed))
-    assert steps is not None
-    lines = embedded.render_lines(puzzle, steps)
-    if len(lines) < len(steps):
-        assert any(n > embedded.MAX_VALUE for s in steps if (e := countdown.parse_step(s)) for n in (e.left, e.result))
-    text = embedded.critic_prompt(puzzle, lines)
-    assert set(tokens_of(text)) <= set(embedded.vocabulary())
-    read = ACTOR.read(Problem(id="x", prompt=puzzle.render()), None, generation("".join(lines)))
-    assert [countdown.parse_step(s.text) or s.text for s in read.steps] == [
-        countdown.parse_step(s) or s for s in steps[: len(lines)]
-    ]
-    assert read.raw == "".join(lines)
-    assert read.complete == (len(lines) == len(steps))
 
 
 def test_what_the_actor_reads() -> None:
@@ -125,7 +93,7 @@ def test_the_reason_of_another_critic_becomes_the_general_one() -> None:
     assert prompt.prefill == "reject 14 + 7 21 wrong\n"
 
 
-@pytest.mark.parametrize("code", sorted(embedded.REASONS))
+@pytest.mark.parametrize("code", sorted(lines.REASONS))
 def test_reasons_survive_being_told_to_a_person(code: str) -> None:
     told = embedded.explain(code, "{step} = 2")
     assert embedded.reason_code(told) == code
@@ -142,7 +110,7 @@ def test_foreign_problems_are_refused_with_one_line() -> None:
 
 @given(st.text(max_size=40), st.booleans())
 def test_no_text_of_an_actor_raises_or_is_lost(text: str, stop: bool) -> None:
-    for problem in (COUNTDOWN, SUDOKU, FOREIGN):
+    for problem in (COUNTDOWN, SUDOKU, ARITHMETIC, FOREIGN):
         read = ACTOR.read(problem, None, generation(text, stop=stop))
         assert read.raw == text
         if not stop:
@@ -224,6 +192,32 @@ def test_a_short_attempt_that_claims_to_be_whole_is_unscored() -> None:
     assert partial.score == pytest.approx(0.99)
 
 
+def test_an_expression_as_the_models_read_it() -> None:
+    assert ACTOR.propose(ARITHMETIC).content == "compute (1 19 - (2 (3 3 + 9 )3 - 4 )2 )1 + 16 =?\n"
+    wrong_steps = ("3 + 9 = 12", "12 - 4 = 9")
+    critique = wrong(1, 2, embedded.explain("bad-result", wrong_steps[1]))
+    prompt = ACTOR.revise(ARITHMETIC, solution(*wrong_steps, complete=False), critique, 1)
+    assert prompt.prefill == "3 + 9 =12\nreject 12 - 4 =9\nbad-result\n"
+    read = ACTOR.read(ARITHMETIC, None, generation("3 + 9 =12\n12 - 4 =8\n19 - 8 =11\n11 + 16 =27\n"))
+    assert [step.text for step in read.steps] == ["3 + 9 = 12", "12 - 4 = 8", "19 - 8 = 11", "11 + 16 = 27"]
+    assert read.complete and read.answer == "27"
+    astray = ACTOR.read(ARITHMETIC, None, generation("3 + 9 =12\n12 - 4 =8\n19 - 8 =11\n11 + 15 =26\n"))
+    assert astray.complete and astray.answer == "11 + 15 = 26"
+
+
+def test_an_older_pair_says_what_it_does_not_know() -> None:
+    older = frozenset(lines.vocabulary()[: lines.vocabulary().index("compute ")])
+    actor, critic = EmbeddedActorFormat(older), EmbeddedCriticFormat(older)
+    assert (actor.max_tokens, ACTOR.max_tokens) == (32, 48)
+    assert actor.propose(COUNTDOWN) == ACTOR.propose(COUNTDOWN) and actor.propose(SUDOKU) == ACTOR.propose(SUDOKU)
+    for ask in (lambda: actor.propose(ARITHMETIC), lambda: critic.ask(ARITHMETIC, solution("3 + 9 = 12"))):
+        with pytest.raises(InputError, match="does not know arithmetic, only countdown and sudoku: take"):
+            ask()
+    with pytest.raises(InputError, match="solves only problems such as") as foreign:
+        actor.propose(FOREIGN)
+    assert "Work out" not in str(foreign.value)
+
+
 def test_numbers_without_a_token_leave_the_step_unscored() -> None:
     attempt = solution("14 * 7 = 98", "98 * 13 = 1274")
     assert CRITIC.ask(COUNTDOWN, attempt).content.count("judge") == 1
@@ -236,7 +230,7 @@ def test_the_answer_of_a_sudoku_is_the_filled_grid() -> None:
     assert puzzle is not None
     steps = sudoku.solve(puzzle)
     assert steps is not None
-    text = "".join(embedded.render_lines(puzzle, steps))
+    text = "".join(lines.render_lines(puzzle, steps))
     generation = Generation(text=text, finish_reason=FinishReason.STOP, usage=Usage())
     answer = ACTOR.read(problem, None, generation).answer
     assert puzzle.solution is not None and answer == "/".join(puzzle.solution[i : i + 4] for i in range(0, 16, 4))

@@ -14,7 +14,8 @@ from actorcritic.actor import ModelActor
 from actorcritic.critic import ModelCritic
 from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.errors import EngineError
-from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat, render_lines
+from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat
+from actorcritic.formats.lines import render_lines
 from actorcritic.tasks import countdown
 from actorcritic.types import GenerateRequest, Problem, Solution
 

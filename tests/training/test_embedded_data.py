@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from actorcritic.formats.embedded import REASONS, Puzzle
+from actorcritic.formats.lines import REASONS, Puzzle
 from actorcritic.tasks import countdown, sudoku
 from actorcritic.tasks.heldout import split_of
 from actorcritic.training.embedded import batches, data

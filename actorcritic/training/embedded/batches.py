@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from actorcritic.formats.embedded import Puzzle, parse_problem
+from actorcritic.formats.lines import Puzzle, parse_problem
 from actorcritic.training.embedded.data import (
     FAMILIES,
     Attempt,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from actorcritic.formats.embedded import (
+from actorcritic.formats.lines import (
     ACCEPT,
     END,
     MAX_VALUE,

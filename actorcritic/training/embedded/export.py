@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
-from actorcritic.formats.embedded import END, vocabulary
+from actorcritic.formats.lines import END, vocabulary
 from actorcritic.training.embedded.model import POSITIONS, Llama, llama_config, llama_state
 
 __all__ = ["export", "tokenizer"]

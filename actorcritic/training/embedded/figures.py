@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from actorcritic.formats.embedded import Puzzle, problem_prompt
+from actorcritic.formats.lines import Puzzle, problem_prompt
 from actorcritic.metrics import UNPARSED, ProcessBench, auroc, bootstrap, pass_at_k, process_bench, wilson
 from actorcritic.tasks.heldout import Split
 from actorcritic.tasks.labels import StepLabel, first_wrong

@@ -13,15 +13,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from actorcritic.formats.embedded import (
-    ACCEPT,
-    EmbeddedActorFormat,
-    EmbeddedCriticFormat,
-    Puzzle,
-    critic_prompt,
-    problem_prompt,
-    render_lines,
-)
+from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat
+from actorcritic.formats.lines import ACCEPT, Puzzle, critic_prompt, problem_prompt, render_lines
 from actorcritic.training.embedded.data import VOCABULARY, encode
 from actorcritic.training.embedded.model import Llama, Shape, native_state
 from actorcritic.training.embedded.sampling import Drawn, generate

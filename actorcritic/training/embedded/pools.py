@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from actorcritic.formats.embedded import Puzzle, problem_prompt
+from actorcritic.formats.lines import Puzzle, problem_prompt
 from actorcritic.training.embedded.batches import hash_seed
 from actorcritic.training.embedded.data import FAMILIES, encode, problems, trainable
 from actorcritic.training.embedded.model import Llama

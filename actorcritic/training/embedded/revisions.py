@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from actorcritic.formats.embedded import Puzzle, explain
+from actorcritic.formats.embedded import explain
+from actorcritic.formats.lines import Puzzle
 from actorcritic.metrics import wilson
 from actorcritic.tasks.heldout import Split
 from actorcritic.training.embedded.data import FAMILIES, LABELS, attempt_labels, encode, solved
