@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from actorcritic.budget import Charge, Lease, Ledger
 from actorcritic.errors import EngineError
-from actorcritic.protocols import Engine
+from actorcritic.protocols import Engine, RemoteEncoder
 from actorcritic.types import GenerateRequest, Generation, Role, Usage
 
 __all__ = ["Call", "CallMeter", "Price", "derive_seed", "free_meter"]
@@ -95,7 +95,7 @@ class CallMeter:
     async def generate(self, engine: Engine, request: GenerateRequest, *, role: Role) -> Generation:
         """See `Meter.generate`."""
         model = engine.info.model
-        prompt_ids = engine.encode(request.prompt, request.tools)
+        prompt_ids = await _encode(engine, request)
         grant = self.lease.admit(model, prompt_ids, request.max_tokens)
         nth = sum(call.role == role for call in self.calls)
         seed = request.seed if request.seed is not None else derive_seed(self.seed, role, nth)
@@ -173,6 +173,13 @@ class CallMeter:
                 if not error.retryable or attempt == RETRIES:
                     raise
         raise AssertionError("unreachable")
+
+
+async def _encode(engine: Engine, request: GenerateRequest) -> tuple[int, ...]:
+    """Return the ids of a request's prompt, without holding up others where a server has to be asked."""
+    if isinstance(engine, RemoteEncoder):
+        return await engine.encode_later(request.prompt, request.tools)
+    return engine.encode(request.prompt, request.tools)
 
 
 def free_meter(seed: int = 0) -> CallMeter:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from actorcritic.types import (
     Critique,
@@ -32,6 +32,7 @@ __all__ = [
     "Engine",
     "EngineInfo",
     "Meter",
+    "RemoteEncoder",
     "Verifier",
 ]
 
@@ -71,6 +72,8 @@ class EngineInfo:
     """Tokens of prompt and completion together; None = unknown."""
     licence: str | None = None
     """SPDX id of the model's licence, for provenance."""
+    notes: tuple[str, ...] = ()
+    """What its server was found to lack and what was done about it, one line each; grows as that is found out."""
 
 
 class Engine(Protocol):
@@ -98,6 +101,19 @@ class Engine(Protocol):
 
     async def aclose(self) -> None:
         """Free the model. Idempotent; requests in flight fail with `EngineUnavailable`."""
+        ...
+
+
+@runtime_checkable
+class RemoteEncoder(Protocol):
+    """An engine whose prompts are counted by a server: asked through this, nobody else is held up meanwhile."""
+
+    async def encode_later(self, prompt: Prompt, tools: Sequence[ToolSpec] = ()) -> tuple[int, ...]:
+        """Return what `Engine.encode` does.
+
+        Raises:
+            EngineError: the server did not answer.
+        """
         ...
 
 
