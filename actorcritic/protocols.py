@@ -17,6 +17,7 @@ from actorcritic.types import (
     Problem,
     Prompt,
     Reference,
+    Reward,
     Role,
     Sampling,
     Solution,
@@ -33,6 +34,7 @@ __all__ = [
     "EngineInfo",
     "Meter",
     "RemoteEncoder",
+    "RewardModel",
     "Verifier",
 ]
 
@@ -189,6 +191,19 @@ class Critic(Protocol):
 
     async def critique(self, problem: Problem, solution: Solution, *, meter: Meter) -> Critique:
         """Judge every step of a whole or partial solution; what cannot be read is unscored."""
+        ...
+
+
+class RewardModel(Protocol):
+    """Who gives solutions a number: a process or outcome reward model, or a verifier as a scorer of a run."""
+
+    @property
+    def oracle(self) -> bool:
+        """True where a gold answer or the task's own checker stands behind the number: the run is an oracle run."""
+        ...
+
+    async def score(self, problem: Problem, solution: Solution, *, meter: Meter) -> Reward:
+        """Score a whole or partial solution, its steps too where it can; what cannot be scored is None, never 0."""
         ...
 
 

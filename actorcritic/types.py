@@ -21,9 +21,11 @@ __all__ = [
     "JsonValue",
     "Message",
     "Outcome",
+    "Payload",
     "Problem",
     "Prompt",
     "Reference",
+    "Reward",
     "Role",
     "Sampling",
     "Solution",
@@ -262,14 +264,32 @@ class Critique:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """What a reward model or a verifier says of a solution: numbers, without a verdict and without words."""
+
+    score: float | None
+    """Of the whole solution, in [0, 1], 1 = certainly correct; None = unscored."""
+    steps: tuple[float | None, ...] = ()
+    """Of each step, in [0, 1]; None = unscored; empty where only the whole is scored."""
+    by: str = ""
+    """Who says so, such as the model spec."""
+    oracle: bool = False
+    """True where a gold answer or the task's own checker stood behind it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """Something that went wrong, as data."""
 
     where: str
-    """The role or node that failed: "actor", "critic", "tool", "verifier", "driver"."""
+    """The role or node that failed: "actor", "critic", "reward_model", "verifier", "tool", "driver"."""
     type: str
     """Name of the exception class."""
     message: str
+
+
+Payload: TypeAlias = Solution | Critique | Reward | Failure
+"""What a trial brings forth on its way, for the log and for whoever watches."""
 
 
 # --- calls to an engine --------------------------------------------------------------------------------------------
@@ -373,3 +393,7 @@ class Outcome:
     """Logical tokens that the trial cost, all roles."""
     step_scores: tuple[float | None, ...] = ()
     """The critic's score of each step, in [0, 1]; None = unscored; empty where no critic ran."""
+    reward: float | None = None
+    """What the reward model or the verifier gave the solution, in [0, 1]; None = unscored, or nobody was asked."""
+    step_rewards: tuple[float | None, ...] = ()
+    """What it gave each step, in [0, 1]; None = unscored; empty where it scores the whole only."""

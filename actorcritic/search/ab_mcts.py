@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from actorcritic.search.base import SAMPLING, STOP_AT, TreePolicy
 from actorcritic.search.options import Option, OptionValue, choice, integer, number
 from actorcritic.search.policy import REVISE_FROM
-from actorcritic.search.ranking import AGGREGATE, Rank, aggregate, by_value
+from actorcritic.search.ranking import AGGREGATE, SCORE, Rank, ranked
 from actorcritic.search.tree import Node
 from actorcritic.types import Action, JsonValue, Outcome, Trial, Verdict
 
@@ -43,6 +43,7 @@ class AbMcts(TreePolicy):
         number("tau2", 0.1, "gaussian prior: variance", low=0, open_low=True),
         number("beta_a", 0.5, "beta prior: successes", low=0, open_low=True),
         number("beta_b", 0.5, "beta prior: failures", low=0, open_low=True),
+        SCORE,
         AGGREGATE,
         integer("n", None, "number of trials"),
         STOP_AT,
@@ -51,7 +52,6 @@ class AbMcts(TreePolicy):
 
     def __init__(self, *, seed: int = 0, **options: OptionValue) -> None:
         super().__init__(seed=seed, **options)
-        self._how = self.options.text("aggregate")
         self._gen: list[_Scores] = [_nothing()]
         self._cont: list[_Scores] = [_nothing()]
         self._child: list[_Scores] = [_nothing()]
@@ -87,7 +87,7 @@ class AbMcts(TreePolicy):
         if self._good_enough(outcome):
             self._stop("accepted")
             return
-        score = aggregate(outcome, self._how)
+        score = self._score(outcome)
         if score is None:
             return
         place, up = node.id + 1, self._up(node)
@@ -129,7 +129,7 @@ class AbMcts(TreePolicy):
         return self.random.gauss(m_n, math.sqrt(variance / kappa_n))
 
     def _rank(self, outcome: Outcome) -> Rank:
-        return by_value(outcome, self._how)
+        return ranked(outcome, self._score(outcome))
 
     def _state(self) -> dict[str, JsonValue]:
         posteriors = zip(self._gen, self._cont, self._child, strict=True)

@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Self, cast
 
 from actorcritic.errors import RecordError
 from actorcritic.search.options import Option, Options, OptionValue, choice, number
-from actorcritic.search.policy import CRITIQUE, TEMPERATURE
-from actorcritic.search.ranking import Rank, by_critic, by_logprob, check_outcome, passes
+from actorcritic.search.policy import CRITIQUE, REWARD, TEMPERATURE
+from actorcritic.search.ranking import REWARDED, Rank, by_critic, by_logprob, check_outcome, passes, score_of
 from actorcritic.search.tree import Node, Status, Tree
 from actorcritic.types import Action, Failure, JsonValue, Outcome, StopReason, Trial
 
@@ -32,7 +32,11 @@ SAMPLING = (
 """The options of every policy that samples."""
 
 STOP_AT = number(
-    "stop_at", None, "score from which a finished solution judged correct ends the search; none = never", low=0, high=1
+    "stop_at",
+    None,
+    "score from which a finished solution ends the search, with the critic only if judged correct; none = never",
+    low=0,
+    high=1,
 )
 """The option of searches that would otherwise spend their whole budget."""
 
@@ -60,11 +64,16 @@ class TreePolicy(ABC):
         self.tree = Tree()
         self._limit = self.options.maybe_whole(self.COUNT) if self.COUNT and self.COUNTS_TRIALS else None
         self._stop_at = self.options.maybe_real("stop_at") if "stop_at" in self.options else None
+        self.source = self.options.text("score") if "score" in self.options else "critic"
+        """Whose score counts; see `ranking.SCORE`."""
+        self._score = score_of(self.source, self.options.text("aggregate") if "aggregate" in self.options else "final")
+        """Reads a solution's score off an outcome; None = unscored."""
         self._in_flight = 0
         self._failures = 0
         self._stopped: StopReason | None = None
         self._cancelled: list[int] = []
         self._best: tuple[Rank, int] | None = None
+        """The best rank so far, and minus the trial that has it: of equals the earlier one is the greater pair."""
         self._random: random.Random | None = None
         self._shared: dict[tuple[object, ...], dict[str, JsonValue]] = {}
 
@@ -78,6 +87,9 @@ class TreePolicy(ABC):
     @abstractmethod
     def _next(self) -> Trial | None:
         """Return the next trial, made with `_trial`; None, with nothing changed, while only results can help."""
+
+    def _asked(self, node: Node) -> None:  # noqa: B027 - nor keeps books of its own
+        """Hear of a new node in the tree: the trial that `_next` returned."""
 
     def _told(self, node: Node, outcome: Outcome) -> None:  # noqa: B027 - not every policy learns
         """Learn from a result."""
@@ -105,7 +117,7 @@ class TreePolicy(ABC):
             trial = self._next()
             if trial is None:
                 break
-            self.tree.add(trial)
+            self._asked(self.tree.add(trial))
             self._in_flight += 1
             trials.append(trial)
         return tuple(trials)
@@ -119,7 +131,7 @@ class TreePolicy(ABC):
         node.status, node.outcome = Status.DONE, outcome
         self._in_flight -= 1
         self._failures = 0
-        self._weigh(node.id, outcome)
+        self._weigh(trial, outcome)
         self._told(node, outcome)
         self._settle()
 
@@ -146,7 +158,7 @@ class TreePolicy(ABC):
     @property
     def best(self) -> int | None:
         """See `Policy.best`."""
-        return None if self._best is None else self._best[1]
+        return None if self._best is None else -self._best[1]
 
     def dump(self) -> dict[str, JsonValue]:
         """See `Policy.dump`."""
@@ -202,7 +214,7 @@ class TreePolicy(ABC):
 
     def _own_options(self, *, first: bool) -> dict[str, JsonValue]:
         """Return the options that every trial of this policy has."""
-        options: dict[str, JsonValue] = {CRITIQUE: self.needs_critic}
+        options = self._scoring()
         temperature = self.options.get("temperature")
         if first and self.options.get("first") == "greedy":
             temperature = 0.0
@@ -210,9 +222,17 @@ class TreePolicy(ABC):
             options[TEMPERATURE] = temperature
         return options
 
+    def _scoring(self) -> dict[str, JsonValue]:
+        """Return who is to judge and to score a trial, as its options say it."""
+        reward: dict[str, JsonValue] = {REWARD: self.source} if self.source in REWARDED else {}
+        return {CRITIQUE: self.needs_critic, **reward}
+
     def _good_enough(self, outcome: Outcome) -> bool:
         """Return whether a solution ends the search by the option `stop_at`."""
-        return self._stop_at is not None and passes(outcome, self._stop_at)
+        if self._stop_at is None or self.source == "critic":
+            return self._stop_at is not None and passes(outcome, self._stop_at)
+        score = self._score(outcome)
+        return outcome.complete and score is not None and score >= self._stop_at
 
     def _stop(self, reason: StopReason) -> None:
         """End the search; what is in flight no longer matters."""
@@ -234,9 +254,9 @@ class TreePolicy(ABC):
     def _weigh(self, trial: int, outcome: Outcome) -> None:
         """Keep the best so far; ids break ties, so the order of tells does not matter."""
         # What ended the search is the answer, whatever else has a higher score.
-        rank = (float(self._good_enough(outcome)), *self._rank(outcome))
-        if self._best is None or (rank, -trial) > (self._best[0], -self._best[1]):
-            self._best = (rank, trial)
+        standing = ((float(self._good_enough(outcome)), *self._rank(outcome)), -trial)
+        if self._best is None or standing > self._best:
+            self._best = standing
 
     def _settle(self) -> None:
         """Stop once everything planned has been told, or once nothing works any more."""

@@ -1,6 +1,7 @@
 """Best-of-N: sample solutions and keep the one that scores highest (Cobbe et al. 2021, arXiv 2110.14168).
 
-The score is the critic's, or without a critic the actor's own mean log-probability per token.
+The score is the critic's, a reward model's or a verifier's, or without any of them the actor's own mean log-probability
+per token.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from actorcritic.search.base import SAMPLING, TreePolicy
-from actorcritic.search.options import Option, OptionValue, choice, integer
-from actorcritic.types import Action, Trial
+from actorcritic.search.options import Option, integer
+from actorcritic.search.ranking import AGGREGATE, SCORE, Rank, by_logprob, ranked
+from actorcritic.types import Action, Outcome, Trial
 
 __all__ = ["BestOfN"]
 
@@ -19,20 +21,20 @@ class BestOfN(TreePolicy):
 
     NAME = "best-of-n"
     OPTIONS: ClassVar[tuple[Option, ...]] = (
-        choice("score", ("critic", "logprob"), "what solutions are compared by"),
+        SCORE,
+        AGGREGATE,
         integer("n", None, "number of samples"),
         *SAMPLING,
     )
     COUNT = "n"
 
-    def __init__(self, *, seed: int = 0, **options: OptionValue) -> None:
-        super().__init__(seed=seed, **options)
-        self.score = self.options.text("score")
-
     @property
     def needs_critic(self) -> bool:
         """Whether the critic's score decides."""
-        return self.score == "critic"
+        return self.source == "critic"
 
     def _next(self) -> Trial:
         return self._trial(Action.PROPOSE)
+
+    def _rank(self, outcome: Outcome) -> Rank:
+        return by_logprob(outcome) if self.source == "logprob" else ranked(outcome, self._score(outcome))

@@ -1,7 +1,7 @@
 """Monte-Carlo tree search over whole solutions or steps (UCT, PUCT; Agent Q, arXiv 2408.07199; LATS, arXiv 2310.04406).
 
-A solution node's children revise or rewrite it, a step node's children add one step. A node's value is the critic's
-score, or that of a rollout to the end; it is backed up as a running mean. Trials in flight count as visits of value 0
+A solution node's children revise or rewrite it, a step node's children add one step. A node's value is its score, or
+that of a rollout to the end; it is backed up as a running mean. Trials in flight count as visits of value 0
 (virtual loss). `alpha` < 1 mixes in Agent Q's rank value. Deviations: a finished, an accepted or an unscored node is
 not entered again, since nothing new can come of it; when nothing is left to enter, the root gets another child; no
 reflections.
@@ -10,20 +10,48 @@ reflections.
 from __future__ import annotations
 
 import math
+from bisect import insort
 from typing import Any, ClassVar
 
 from actorcritic.search.base import SAMPLING, STOP_AT, TreePolicy
 from actorcritic.search.formulas import FORMULAS
 from actorcritic.search.options import Option, OptionValue, choice, integer, number
 from actorcritic.search.policy import MAX_STEPS, REVISE_FROM
-from actorcritic.search.ranking import AGGREGATE, Rank, aggregate, by_value
+from actorcritic.search.ranking import AGGREGATE, SCORE, Rank, ranked
 from actorcritic.search.tree import Node, Status
 from actorcritic.types import Action, JsonValue, Outcome, Trial, Verdict
 
 __all__ = ["Mcts"]
 
-ROOT = 0
-"""Place of the problem itself in the lists below; trial i has place i + 1."""
+ONE_STEP = {MAX_STEPS: 1}
+"""The options of a trial that adds a step."""
+
+
+class _Place:
+    """What selection knows of a node, or of the problem itself, which stands above them all. Mutable.
+
+    One small object per node: all that a way up or down touches lies together.
+    """
+
+    __slots__ = ("decay", "doors", "live", "mean", "node", "pending", "ranked", "up", "used")
+
+    def __init__(self, node: Node, up: _Place | None) -> None:
+        self.node = node
+        """Holds visits and value; the problem's own belongs to no tree."""
+        self.up = up
+        self.pending = 0
+        """Trials in flight at or below it that selection was told of."""
+        self.used = 0
+        """Children that did not fail."""
+        self.live = 0
+        """Children that are in flight or can be entered."""
+        self.doors: list[_Place] = []
+        """Children that can be entered, in the order of asking."""
+        self.mean = 0.0
+        self.decay = 0.0
+        """1 / (n + shift) ** power of the formula."""
+        self.ranked = 0.0
+        """Agent Q's value by rank, kept where `alpha` < 1."""
 
 
 class Mcts(TreePolicy):
@@ -48,6 +76,7 @@ class Mcts(TreePolicy):
         choice("leaf", ("critic", "rollout"), "value of a step node: of the prefix, or of one solution from there"),
         number("alpha", 1.0, "share of the mean value; the rest is the critic's rank among siblings", low=0, high=1),
         choice("answer", ("best", "visits"), "the answer: the best solution, or the end of the most visited path"),
+        SCORE,
         AGGREGATE,
         integer("n", None, "number of trials"),
         STOP_AT,
@@ -61,235 +90,240 @@ class Mcts(TreePolicy):
         self._expand = self.options.whole("expand")
         self._loss = self.options.real("virtual_loss")
         self._alpha = self.options.real("alpha")
-        self._how = self.options.text("aggregate")
         self._formula = FORMULAS[self.options.text("selection")]
         self._constant = self.options.real(self._formula.constant)
         self._weigh_priors = self._formula.prior and self.options.text("prior") == "logprob"
+        self._mixes = self._weigh_priors or self._alpha < 1
         self._pw_alpha = self.options.maybe_real("pw_alpha")
         self._pw_c = self.options.real("pw_c")
         self._max_depth = self.options.maybe_whole("max_depth")
         self._revises = self.options.text("deeper") == "revise"
-        self._visits = [0]
-        self._value = [0.0]
-        self._mean = [0.0]
-        self._decay = [0.0]
-        self._pending = [0]
-        self._up = [-1]
-        self._depth = [0]
-        self._used = [0]
-        """Children that did not fail."""
-        self._live = [0]
-        """Children that are in flight or can be entered."""
-        self._doors: list[list[int]] = [[]]
-        """Children that can be entered."""
-        self._ranked = [0.0]
-        """Agent Q's value by rank, kept where `alpha` < 1."""
+        self._root = _Place(Node(trial=Trial(id=-1, action=Action.PROPOSE)), None)
+        self._places = [self._root]
+        """Trial i has place i + 1."""
+        self._unannounced: list[_Place] = []
+        """Asked since the last selection, so not yet counted as pending: a search in turn never has to."""
         self._rollouts: list[int] = []
         """Trials whose rollout is still to be asked."""
+
+    @property
+    def needs_critic(self) -> bool:
+        """Whether the critic scores the nodes, or says what is wrong with a solution that is worked on."""
+        return not self._steps or self.source == "critic"
 
     # --- select ----------------------------------------------------------------------------------------------------
 
     def _next(self) -> Trial | None:
         if self._rollouts:
-            return self._start(self._trial(Action.EXTEND, self._rollouts.pop(0)))
+            return self._trial(Action.EXTEND, self._rollouts.pop(0))
         place = self._select()
         if place is None:
             return None
-        self._used[place] += 1
-        self._live[place] += 1
-        return self._start(self._child_of(place))
+        place.used += 1
+        place.live += 1
+        return self._child_of(place)
 
-    def _select(self) -> int | None:
+    def _asked(self, node: Node) -> None:
+        parent = node.trial.parent
+        place = _Place(node, self._root if parent is None else self._places[parent + 1])
+        self._places.append(place)
+        self._unannounced.append(place)
+
+    def _select(self) -> _Place | None:
         """Return the node to expand; None while everything below waits for trials in flight."""
-        used, live, expand = self._used, self._live, self._expand
-        blocked: set[int] = set()
+        for place in self._unannounced:
+            self._count(place, 1, None)
+        self._unannounced.clear()
+        expand, root = self._expand, self._root
+        blocked: set[_Place] = set()
         while True:
-            place = ROOT
+            place = root
             # Most nodes on the way are full and alive, and need no closer look.
-            while (used[place] >= expand and live[place]) or not self._has_room(place):
+            while (place.used >= expand and place.live) or not self._has_room(place):
                 child = self._best_child(place, blocked)
                 if child is None:
                     break
                 place = child
             else:
                 return place
-            if place == ROOT:
+            if place is root:
                 return None
             blocked.add(place)
 
-    def _has_room(self, place: int) -> bool:
+    def _has_room(self, place: _Place) -> bool:
         """Return whether a node may have another child."""
-        used = self._used[place]
+        used = place.used
         if used < self._expand and used < self._widening(place):
             return True
         # With nothing left to enter below it, a node grows by one more; the root even beyond `expand`.
-        return not self._live[place] and (used < self._expand or place == ROOT)
+        return not place.live and (used < self._expand or place is self._root)
 
-    def _widening(self, place: int) -> float:
+    def _widening(self, place: _Place) -> float:
         """Return how many children progressive widening allows by now."""
         if self._pw_alpha is None:
             return self._expand
-        return max(1.0, self._pw_c * math.pow(self._visits[place], self._pw_alpha))
+        return max(1.0, self._pw_c * math.pow(place.node.visits, self._pw_alpha))
 
-    def _best_child(self, place: int, blocked: set[int]) -> int | None:
+    def _best_child(self, place: _Place, blocked: set[_Place]) -> _Place | None:
         """Return the child with the highest mean plus bonus; a tie goes to the earlier one."""
-        doors, formula = self._doors[place], self._formula
-        scale = self._constant * formula.scale(max(1.0, self._visits[place] + self._loss * self._pending[place]))
+        doors = place.doors
         if blocked:
             doors = [child for child in doors if child not in blocked]
         if not doors:
             return None
-        if self._weigh_priors or self._alpha < 1:
+        visits = place.node.visits + self._loss * place.pending
+        scale = self._constant * math.sqrt(self._formula.growth(visits if visits > 1 else 1.0))
+        if self._mixes:
             return self._best_mixed(doors, scale)
-        if formula.prior:
+        if self._formula.prior:
             scale /= len(doors)
-        mean, decay = self._mean, self._decay
         best, highest = doors[0], -math.inf
         for child in doors:
-            score = mean[child] + scale * decay[child]
-            if score > highest or (score == highest and child < best):
+            score = child.mean + scale * child.decay
+            if score > highest:
                 best, highest = child, score
         return best
 
-    def _best_mixed(self, doors: list[int], scale: float) -> int:
+    def _best_mixed(self, doors: list[_Place], scale: float) -> _Place:
         """As `_best_child`, with priors and rank values of the children's own."""
-        formula, alpha = self._formula, self._alpha
-        priors = self._priors(doors) if formula.prior else [1.0] * len(doors)
-        scores: list[tuple[float, int]] = []
-        for child, prior in zip(doors, priors, strict=True):
-            mean = alpha * self._mean[child] + (1 - alpha) * self._ranked[child]
-            scores.append((mean + scale * prior * self._decay[child], -child))
-        return -max(scores)[1]
+        alpha = self._alpha
+        priors = self._priors(doors) if self._formula.prior else [1.0] * len(doors)
 
-    def _priors(self, doors: list[int]) -> list[float]:
+        def score(at: int) -> float:
+            child = doors[at]
+            return alpha * child.mean + (1 - alpha) * child.ranked + scale * priors[at] * child.decay
+
+        return doors[max(range(len(doors)), key=score)]
+
+    def _priors(self, doors: list[_Place]) -> list[float]:
         """Return the children's prior probabilities: equal, or in proportion to the actor's own per token."""
         if not self._weigh_priors:
             return [1 / len(doors)] * len(doors)
-        outcomes = [self.tree.nodes[child - 1].outcome for child in doors]
+        outcomes = [child.node.outcome for child in doors]
         weights = [0.0 if item is None or item.logprob is None else math.exp(item.logprob) for item in outcomes]
         total = sum(weights)
         return [weight / total if total else 1 / len(doors) for weight in weights]
 
     # --- expand ----------------------------------------------------------------------------------------------------
 
-    def _child_of(self, place: int) -> Trial:
+    def _child_of(self, place: _Place) -> Trial:
         """Return the trial that gives a node another child."""
-        parent = place - 1 if place != ROOT else None
+        if place is self._root:
+            return self._trial(Action.PROPOSE, None, ONE_STEP) if self._steps else self._trial(Action.PROPOSE)
+        parent, outcome = place.node.trial.id, place.node.outcome
         if self._steps:
-            return self._trial(Action.PROPOSE if parent is None else Action.EXTEND, parent, {MAX_STEPS: 1})
-        if parent is None:
-            return self._trial(Action.PROPOSE)
-        outcome = self.tree.nodes[parent].outcome
+            return self._trial(Action.EXTEND, parent, ONE_STEP)
         if not self._revises or outcome is None or outcome.first_error is None:
             return self._trial(Action.REFINE, parent)
         return self._trial(Action.REVISE, parent, {REVISE_FROM: outcome.first_error})
 
-    def _start(self, trial: Trial) -> Trial:
-        """Make the lists' entries of a new trial and count it in flight up to the root."""
-        up = ROOT if trial.parent is None else trial.parent + 1
-        self._up.append(up)
-        self._depth.append(self._depth[up] + 1)
-        for counts in (self._visits, self._pending, self._used, self._live):
-            counts.append(0)
-        for numbers in (self._value, self._mean, self._decay, self._ranked):
-            numbers.append(0.0)
-        self._doors.append([])
-        self._count(trial.id + 1, 1, None)
-        return trial
+    # --- back up ---------------------------------------------------------------------------------------------------
 
-    def _count(self, place: int, flying: int, value: float | None) -> None:
+    def _count(self, start: _Place, flying: int, value: float | None) -> None:
         """Go from a node up to the root: change what is in flight, back a value up where there is one.
 
         What selection reads is worked out here, since a node is passed on the way up more seldom than it is compared.
         """
-        nodes, ups, visits, pending, values = self.tree.nodes, self._up, self._visits, self._pending, self._value
         loss, shift, power = self._loss, self._formula.shift, -self._formula.power
-        while place >= 0:
-            pending[place] += flying
+        place: _Place | None = start
+        while place is not None:
+            node = place.node
+            if flying:
+                place.pending += flying
             if value is not None:
-                visits[place] += 1
-                values[place] += value
-                if place != ROOT:
-                    node = nodes[place - 1]
-                    node.visits, node.value = visits[place], values[place]
-            n = visits[place] + loss * pending[place]
+                node.visits += 1
+                node.value += value
+            n = node.visits + loss * place.pending if place.pending else node.visits
             if n:
-                self._mean[place] = values[place] / n
-                self._decay[place] = (n + shift) ** power
-            place = ups[place]
+                place.mean = node.value / n
+                place.decay = (n + shift) ** power
+            place = place.up
 
-    # --- back up ---------------------------------------------------------------------------------------------------
+    def _land(self, place: _Place, value: float | None) -> None:
+        """Count a trial as no longer in flight, and back up its value where it has one."""
+        if place in self._unannounced:
+            self._unannounced.remove(place)
+            if value is not None:
+                self._count(place, 0, value)
+        else:
+            self._count(place, -1, value)
 
     def _told(self, node: Node, outcome: Outcome) -> None:
-        place = node.id + 1
-        value = aggregate(outcome, self._how)
+        place = self._places[node.trial.id + 1]
+        value = self._score(outcome)
         if self._good_enough(outcome):
-            self._count(place, -1, value)
+            self._land(place, value)
             self._stop("accepted")
             return
         if self._is_rollout(node):
-            up = self._up[place]
-            self._count(place, -1, value)
-            self._open(up, value is not None and self._promises(up, self.tree.nodes[up - 1].outcome))
+            self._land(place, value)
+            self._open_above(place, value is not None)
             return
         if self._alpha < 1 and value is not None:
             self._rank_siblings(place)
         if self._rollout and not outcome.complete:
-            self._count(place, -1, None)
+            self._land(place, None)
             self._rollouts.append(node.id)
         else:
-            self._count(place, -1, value)
-            self._open(place, value is not None and self._promises(place, outcome))
+            self._land(place, value)
+            self._open(place, value is not None and self._promises(place))
 
     def _failed(self, node: Node) -> None:
-        place = node.id + 1
-        self._count(place, -1, None)
+        place = self._places[node.id + 1]
+        self._land(place, None)
         if self._is_rollout(node):
-            self._open(self._up[place], False)
-            return
-        self._used[self._up[place]] -= 1
-        self._open(place, False)
+            self._open_above(place, False)
+        else:
+            assert place.up is not None
+            place.up.used -= 1
+            self._open(place, False)
 
     def _is_rollout(self, node: Node) -> bool:
         return self._rollout and MAX_STEPS not in node.trial.options
 
-    def _promises(self, place: int, outcome: Outcome | None) -> bool:
+    def _promises(self, place: _Place) -> bool:
         """Return whether something new can come of working on a node."""
-        if self._max_depth is not None and self._depth[place] >= self._max_depth:
+        node = place.node
+        if self._max_depth is not None and self.tree.depth(node.id) + 1 >= self._max_depth:
             return False
-        if outcome is None:
+        if node.outcome is None:
             return False
-        return not outcome.complete if self._steps else outcome.verdict is Verdict.INCORRECT
+        return not node.outcome.complete if self._steps else node.outcome.verdict is Verdict.INCORRECT
 
-    def _rank_siblings(self, place: int) -> None:
+    def _rank_siblings(self, place: _Place) -> None:
         """Set Agent Q's rank values among siblings: (K - rank) / (K - 1), rank 1 the critic's best; 1 for K = 1."""
-        up = self._up[place]
         scored: list[tuple[float, int]] = []
-        for child in self.tree.children(up - 1 if up != ROOT else None):
+        for child in self.tree.children(place.node.parent):
             node = self.tree.nodes[child]
             known = node.outcome is not None and not self._is_rollout(node)
-            value = aggregate(node.outcome, self._how) if known and node.outcome is not None else None
+            value = self._score(node.outcome) if known and node.outcome is not None else None
             if value is not None:
                 scored.append((-value, child + 1))
         last = len(scored) - 1
         for rank, (_, child) in enumerate(sorted(scored)):
-            self._ranked[child] = (last - rank) / last if last else 1.0
+            self._places[child].ranked = (last - rank) / last if last else 1.0
 
-    def _open(self, place: int, promising: bool) -> None:
+    def _open_above(self, rollout: _Place, scored: bool) -> None:
+        """Open or close the step that a rollout was made for."""
+        assert rollout.up is not None  # a rollout starts from a step
+        self._open(rollout.up, scored and self._promises(rollout.up))
+
+    def _open(self, place: _Place, promising: bool) -> None:
         """Let a node be entered, or close it, and with it every ancestor below which nothing is left to do."""
-        if promising:
-            up = self._up[place]
-            if place not in self._doors[up]:
-                self._doors[up].append(place)
+        up = place.up
+        if promising and up is not None:
+            if up.doors and up.doors[-1].node.trial.id > place.node.trial.id:
+                insort(up.doors, place, key=lambda child: child.node.trial.id)
+            else:
+                up.doors.append(place)
             return
-        while place != ROOT:
-            up = self._up[place]
-            self._live[up] -= 1
-            if place in self._doors[up]:
-                self._doors[up].remove(place)
-            if self._live[up] or self._used[up] < self._expand:
+        while up is not None:
+            up.live -= 1
+            if place in up.doors:
+                up.doors.remove(place)
+            if up.live or up.used < self._expand:
                 return
-            place = up
+            place, up = up, up.up
 
     # --- the answer and the state ----------------------------------------------------------------------------------
 
@@ -310,28 +344,29 @@ class Mcts(TreePolicy):
         return super().best if found is None else found
 
     def _rank(self, outcome: Outcome) -> Rank:
-        return by_value(outcome, self._how)
+        return ranked(outcome, self._score(outcome))
 
     def _state(self) -> dict[str, JsonValue]:
+        root = self._root.node
         return {
-            "root": [self._visits[ROOT], self._value[ROOT]],
-            "used": list(self._used),
-            "live": list(self._live),
-            "doors": [list[JsonValue](sorted(doors)) for doors in self._doors],
+            "root": [root.visits, root.value],
+            "used": [place.used for place in self._places],
+            "live": [place.live for place in self._places],
+            "doors": [[child.node.id + 1 for child in place.doors] for place in self._places],
             "rollouts": list(self._rollouts),
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
         for node in self.tree:
-            self._start(node.trial)
-            place = node.id + 1
-            self._visits[place], self._value[place] = node.visits, node.value
-        self._visits[ROOT], self._value[ROOT] = state["root"]
-        for node in self.tree:
-            # Those in flight were counted so above; this also works out anew what selection reads.
-            self._count(node.id + 1, 0 if node.status is Status.ASKED else -1, None)
-        self._used, self._live, self._doors = state["used"], state["live"], state["doors"]
+            self._asked(node)
+        self._unannounced = [place for place in self._places[1:] if place.node.status is Status.ASKED]
+        self._root.node.visits, self._root.node.value = state["root"]
+        counts = zip(self._places, state["used"], state["live"], state["doors"], strict=True)
+        for place, used, live, doors in counts:
+            place.used, place.live = used, live
+            place.doors = [self._places[child] for child in doors]
+            self._count(place, 0, None)
         self._rollouts = state["rollouts"]
         if self._alpha < 1:
-            for place in range(1, len(self._up)):
+            for place in self._places[1:]:
                 self._rank_siblings(place)

@@ -12,7 +12,7 @@ from typing import Protocol, Self
 
 from actorcritic.types import Failure, JsonValue, Outcome, StopReason, Trial
 
-__all__ = ["CRITIQUE", "MAX_STEPS", "ORACLE", "REVISE_FROM", "TEMPERATURE", "Policy"]
+__all__ = ["CRITIQUE", "MAX_STEPS", "ORACLE", "REVISE_FROM", "REWARD", "TEMPERATURE", "Policy"]
 
 CRITIQUE = "critique"
 """bool: whether the critic judges the result; where it is False, the outcome is unscored."""
@@ -22,6 +22,8 @@ ORACLE = "oracle"
 """True: the outcome's verdict is the gold's own, not the critic's; only an oracle run may grant this."""
 REVISE_FROM = "revise_from"
 """int >= 0: index of the first step to write anew; absent = the critique's first error."""
+REWARD = "reward"
+"""`reward-model` or `verifier`: who gives the result its reward; absent = nobody."""
 TEMPERATURE = "temperature"
 """float >= 0: overrides the actor's own sampling temperature; 0 = greedy."""
 

@@ -1,4 +1,4 @@
-"""How finished trials are compared: by the critic, by log-probability, by votes. Pure functions of outcomes.
+"""How finished trials are compared: by a score, whoever gave it, or by votes. Pure functions of outcomes.
 
 Incomplete solutions lose to complete ones, unscored ones to scored ones; unscored is never read as a number.
 """
@@ -6,6 +6,7 @@ Incomplete solutions lose to complete ones, unscored ones to scored ones; unscor
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from actorcritic.errors import InputError
@@ -14,26 +15,44 @@ from actorcritic.types import Outcome, Verdict
 
 __all__ = [
     "AGGREGATE",
+    "REWARDED",
+    "SCORE",
     "Rank",
+    "Score",
     "Votes",
-    "aggregate",
     "by_critic",
     "by_logprob",
-    "by_value",
     "check_outcome",
+    "combine",
     "critic_value",
     "passes",
+    "ranked",
+    "score_of",
 ]
 
 Rank: TypeAlias = tuple[float, ...]
 """Compared from the left; higher is better."""
 
+Score: TypeAlias = Callable[[Outcome], float | None]
+"""Reads a solution's score in [0, 1] off an outcome; None = unscored."""
+
+SCORE = choice(
+    "score",
+    ("critic", "logprob", "reward-model", "verifier"),
+    "whose score counts: the critic's, the actor's own probability per token, a reward model's, a verifier's",
+)
+"""With anything but `critic` the critic is asked only where the search needs its critique."""
+
+REWARDED = ("reward-model", "verifier")
+"""The sources that the driver asks for a reward."""
+
 AGGREGATE = choice(
     "aggregate",
-    ("final", "last", "min", "prod"),
-    "what counts as a solution's score: the critic's final one, or its steps' last, lowest or product",
+    ("final", "last", "min", "product", "mean"),
+    "what counts as a solution's score: the source's own of the whole, or its steps' last, lowest, product or mean",
 )
-"""Snell et al. 2024 (arXiv 2408.03314) take the last step's, Lightman et al. 2023 (arXiv 2305.20050) the product."""
+"""Snell et al. 2024 (arXiv 2408.03314) take the last step's, Wang et al. 2024 (Math-Shepherd, arXiv 2312.08935) the
+lowest, Lightman et al. 2023 (arXiv 2305.20050) the product."""
 
 
 def check_outcome(outcome: Outcome) -> None:
@@ -43,8 +62,7 @@ def check_outcome(outcome: Outcome) -> None:
         InputError: the score is not in [0, 1], or the log-probability not finite, or an index negative.
     """
     logprob = outcome.logprob
-    scores = (outcome.score, *outcome.step_scores) if outcome.step_scores else (outcome.score,)
-    for score in scores:
+    for score in (outcome.score, outcome.reward, *outcome.step_scores, *outcome.step_rewards):
         if score is not None and not 0.0 <= score <= 1.0:
             raise InputError(f"a score must be in [0, 1] or None, not {score}")
     if logprob is not None and not math.isfinite(logprob):
@@ -63,38 +81,62 @@ def critic_value(outcome: Outcome) -> float | None:
     return 1.0 if outcome.verdict is Verdict.CORRECT else 0.0
 
 
-def aggregate(outcome: Outcome, how: str) -> float | None:
-    """Return a solution's score in [0, 1], made from its steps' as `AGGREGATE` says; None = unscored.
+def combine(steps: Sequence[float | None], how: str) -> float | None:
+    """Return one score in [0, 1] for the scores of some steps: their `last`, `min`, `product` or `mean`.
 
-    Steps without a score of their own leave the others to speak.
+    Steps without a score of their own leave the others to speak; None = no step has one.
     """
-    if how == "final":
-        return critic_value(outcome)
-    scores = [score for score in outcome.step_scores if score is not None]
+    scores = [score for score in steps if score is not None]
     if not scores:
         return None
     if how == "last":
         return scores[-1]
-    return min(scores) if how == "min" else math.prod(scores)
+    if how == "min":
+        return min(scores)
+    return math.prod(scores) if how == "product" else math.fsum(scores) / len(scores)
+
+
+def score_of(source: str, how: str = "final") -> Score:
+    """Return what reads the score of one of the sources of `SCORE`, made from the steps' as `AGGREGATE` says.
+
+    Raises:
+        InputError: the source scores no steps.
+    """
+    if source in ("logprob", "verifier") and how != "final":
+        raise InputError(f"option aggregate={how} is refused with score={source}, which scores no steps: leave it out")
+    if source == "critic":
+        return critic_value if how == "final" else lambda outcome: combine(outcome.step_scores, how)
+    if source == "logprob":
+        return _probability
+    return lambda outcome: _reward(outcome, how)
+
+
+def _probability(outcome: Outcome) -> float | None:
+    """Return the actor's probability per token, the geometric mean over the solution."""
+    return None if outcome.logprob is None else math.exp(min(0.0, outcome.logprob))
+
+
+def _reward(outcome: Outcome, how: str) -> float | None:
+    """Return a reward; where only the whole is scored there is nothing to make it from."""
+    if how == "final" or not outcome.step_rewards:
+        return outcome.reward
+    return combine(outcome.step_rewards, how)
 
 
 def by_critic(outcome: Outcome) -> Rank:
     """Rank by the critic's score."""
-    return _rank(outcome.complete, critic_value(outcome))
+    return ranked(outcome, critic_value(outcome))
 
 
 def by_logprob(outcome: Outcome) -> Rank:
     """Rank by the actor's own mean log-probability per token."""
-    return _rank(outcome.complete, outcome.logprob)
+    return ranked(outcome, outcome.logprob)
 
 
-def by_value(outcome: Outcome, how: str) -> Rank:
-    """Rank by a score made as `aggregate` does."""
-    return _rank(outcome.complete, aggregate(outcome, how))
-
-
-def _rank(complete: bool, value: float | None) -> Rank:
-    return (float(complete), 0.0, 0.0) if value is None else (float(complete), 1.0, value)
+def ranked(outcome: Outcome, value: float | None) -> Rank:
+    """Rank by a score; None = unscored."""
+    complete = float(outcome.complete)
+    return (complete, 0.0, 0.0) if value is None else (complete, 1.0, value)
 
 
 def passes(outcome: Outcome, accept: float | None = None) -> bool:

@@ -1,17 +1,16 @@
 """Weighted vote: the answer whose solutions' scores add up to most (Li et al. 2022, arXiv 2206.02336).
 
 The sum runs over solutions with the same vote key. An unscored solution does not vote, unless none is scored: then each
-has one vote. Without a critic a solution weighs its probability per token, exp of the mean log-probability.
+has one vote. By `logprob` a solution weighs its probability per token, exp of the mean log-probability.
 """
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 from actorcritic.search.base import SAMPLING
-from actorcritic.search.options import Option, choice, integer
-from actorcritic.search.ranking import AGGREGATE, aggregate
+from actorcritic.search.options import Option, integer
+from actorcritic.search.ranking import AGGREGATE, SCORE, Rank, ranked
 from actorcritic.search.voting import VotePolicy
 from actorcritic.types import Outcome
 
@@ -23,7 +22,7 @@ class WeightedVote(VotePolicy):
 
     NAME = "weighted-vote"
     OPTIONS: ClassVar[tuple[Option, ...]] = (
-        choice("score", ("critic", "logprob"), "what a vote weighs"),
+        SCORE,
         AGGREGATE,
         integer("n", None, "number of samples"),
         *SAMPLING,
@@ -32,9 +31,10 @@ class WeightedVote(VotePolicy):
     @property
     def needs_critic(self) -> bool:
         """Whether votes weigh the critic's score."""
-        return self.options.text("score") == "critic"
+        return self.source == "critic"
 
     def _weight(self, outcome: Outcome) -> float | None:
-        if self.needs_critic:
-            return aggregate(outcome, self.options.text("aggregate"))
-        return None if outcome.logprob is None else math.exp(outcome.logprob)
+        return self._score(outcome)
+
+    def _rank(self, outcome: Outcome) -> Rank:
+        return ranked(outcome, self._score(outcome))

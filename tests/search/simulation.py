@@ -37,6 +37,7 @@ class Random:
         scored = trial.options["critique"] and draw.random() >= self.unscored
         verdict = (Verdict.CORRECT if right else Verdict.INCORRECT) if scored else Verdict.UNSCORED
         each = random.Random(f"{self.seed} {trial.id}")
+        rewarded = trial.options.get("reward") is not None and random.Random(f"{self.seed} {trial.id} r").random() >= self.unscored
         return Outcome(
             complete=complete,
             vote_key=("right" if right else draw.choice(["x", "y", "z"])) if complete else None,
@@ -48,6 +49,8 @@ class Random:
             steps=steps,
             tokens=draw.randrange(1, 50),
             step_scores=tuple(round(each.random(), 3) for _ in range(steps)) if scored else (),
+            reward=round(each.random(), 6) if rewarded else None,
+            step_rewards=tuple(round(each.random(), 3) for _ in range(steps)) if rewarded else (),
         )
 
     def _length(self, policy: TreePolicy, trial: Trial, draw: random.Random) -> tuple[int, bool]:
@@ -103,6 +106,7 @@ def outcome(
     complete: bool = True,
     logprob: float | None = None,
     least_confident: int | None = None,
+    reward: float | None = None,
 ) -> Outcome:
     """Return an outcome in few words; the verdict follows from `correct`, or from the error."""
     if correct is None and error is not None:
@@ -116,6 +120,7 @@ def outcome(
         score=score,
         logprob=logprob,
         least_confident=least_confident,
+        reward=reward,
         steps=4,
     )
 

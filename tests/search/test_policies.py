@@ -21,9 +21,15 @@ from tests.search.simulation import BROKEN, Driver, Random
 
 COMBINED = [
     "particle:gibbs_rounds=3",
+    "particle:score=reward-model,aggregate=last,answer=vote",
+    "beam:score=reward-model,stop_at=0.9",
+    "mcts:nodes=step,leaf=rollout,score=verifier",
+    "mcts:nodes=step,score=logprob",
+    "ab-mcts:score=reward-model,aggregate=product",
     "mcts:nodes=step,leaf=rollout",
     "mcts:pw_alpha=0.5,alpha=0.3,expand=2",
     "mcts:nodes=step,max_depth=2,virtual_loss=0",
+    "beam:lookahead=2,iterations=3,beam_width=2,answer=vote",
 ]
 """Options that only matter together."""
 

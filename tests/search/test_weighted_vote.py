@@ -25,7 +25,7 @@ def test_an_unscored_solution_has_no_weight_rather_than_none_at_all() -> None:
     assert policy.best == 1, "with nothing scored, each has one vote"
 
 
-@pytest.mark.parametrize(("how", "best"), [("final", 1), ("last", 0), ("min", 1), ("prod", 1)])
+@pytest.mark.parametrize(("how", "best"), [("final", 1), ("last", 0), ("min", 1), ("product", 1), ("mean", 1)])
 def test_step_scores_are_aggregated(how: str, best: int) -> None:
     policy = WeightedVote(n=2, aggregate=how)
     first = Outcome(vote_key="a", score=0.3, step_scores=(0.1, 0.9), verdict=Verdict.CORRECT)
