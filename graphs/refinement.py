@@ -161,7 +161,7 @@ class _Loop:
 
         async def call(lease: Lease) -> Critique | None:
             meter = session.meter(trial, lease)
-            return await judge(critic, session.problem, trial, solution, meter, session.brought)
+            return await judge(critic, session.problem, trial, solution, meter, session.brought, self.settings.gold)
 
         critique, progress = await _within(progress, session, trial, call)
         return _saved(replace(progress, critique=critique))
@@ -236,7 +236,7 @@ def refinement_graph(
         InputError: the strategy needs another critic.
     """
     chosen = settings if settings is not None else SearchSettings(strategy=parse_strategy("revise"))
-    check_roles(chosen.strategy, critic)
+    check_roles(chosen.strategy, critic, chosen.gold)
     loop = _Loop(actor, critic, chosen, journal)
     graph = StateGraph(RefinementState)
     graph.add_node("route", loop.route)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from actorcritic.budget import Budget
 from actorcritic.errors import InputError
 from actorcritic.graphs.results import RunFacts
+from actorcritic.graphs.trial import Gold
 from actorcritic.metering import Price, derive_seed
 from actorcritic.protocols import Critic
 from actorcritic.search.policy import Policy
@@ -33,11 +34,15 @@ class SearchSettings:
     """Per model fingerprint, for a budget of money."""
     exact: bool = False
     """True where every engine counts a prompt exactly, so that a token budget is hard."""
+    gold: Gold | None = None
+    """Makes the run an oracle run: says whether a solution is right, to a strategy that asks (`refine:gate=oracle`)."""
 
     def __post_init__(self) -> None:
-        """Refuse a window without room."""
+        """Refuse a window without room, and gold that nobody asks for."""
         if self.width < 1:
             raise InputError(f"width must be at least 1, not {self.width}")
+        if self.gold is not None and not needs_oracle(self.strategy):
+            raise InputError(f"the strategy {self.strategy} asks for no gold verdicts: leave gold out")
 
     @property
     def limited(self) -> bool:
@@ -55,19 +60,19 @@ class SearchSettings:
             strategy=str(self.strategy),
             seed=self.seed,
             width=self.width,
-            oracle=critic is not None and critic.oracle,
+            oracle=self.gold is not None or (critic is not None and critic.oracle),
             budget="hard" if self.exact else "estimated",
             run=run,
         )
 
 
-def check_roles(spec: StrategySpec, critic: Critic | None) -> None:
-    """Refuse a strategy that lacks the critic it needs.
+def check_roles(spec: StrategySpec, critic: Critic | None, gold: Gold | None = None) -> None:
+    """Refuse a strategy that lacks the critic or the gold verdicts that it needs.
 
     Raises:
-        InputError: it needs a critic and there is none, or an oracle and the critic is none.
+        InputError: it needs a critic and there is none, or it needs an oracle and this is no oracle run.
     """
     if critic is None and needs_critic(spec):
         raise InputError(f"the strategy {spec} needs a critic: give one, or choose greedy or majority")
-    if needs_oracle(spec) and (critic is None or not critic.oracle):
-        raise InputError(f"the strategy {spec} needs an oracle critic: this makes the run an oracle run")
+    if needs_oracle(spec) and gold is None and (critic is None or not critic.oracle):
+        raise InputError(f"the strategy {spec} needs an oracle run: give gold verdicts, or an oracle critic")

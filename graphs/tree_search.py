@@ -56,7 +56,7 @@ async def search_problem(
     session: Session, actor: Actor, critic: Critic | None, settings: SearchSettings
 ) -> ProblemResult:
     """Search one problem to its end, every trial a run of the trial graph."""
-    graph = trial_graph(actor, critic)
+    graph = trial_graph(actor, critic, settings.gold)
 
     async def run(trial: Trial, parent: Attempt | None, lease: Lease) -> Attempt | Failure:
         state: TrialState = {
@@ -113,7 +113,7 @@ def tree_search_graph(
         InputError: the strategy needs another critic.
     """
     chosen = settings if settings is not None else SearchSettings(strategy=parse_strategy("revise"))
-    check_roles(chosen.strategy, critic)
+    check_roles(chosen.strategy, critic, chosen.gold)
 
     async def explore(state: TreeSearchState) -> TreeSearchState:
         problem = problem_of(state["problem"])

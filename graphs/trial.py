@@ -6,14 +6,16 @@ knows no policy; it is never checkpointed itself, since the trajectory log is wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol, TypedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from actorcritic.errors import ActorCriticError, BudgetExhausted, InputError
 from actorcritic.protocols import Actor, Critic, Meter
+from actorcritic.search.policy import ORACLE
 from actorcritic.types import (
     Action,
     Critique,
@@ -30,6 +32,7 @@ from actorcritic.types import (
 __all__ = [
     "Attempt",
     "Emit",
+    "Gold",
     "TrialGraph",
     "TrialState",
     "act",
@@ -76,6 +79,9 @@ class TrialState(TypedDict, total=False):
 BUDGET = "budget"
 """Where a trial failed that could not pay for its first call; its type names the limit."""
 
+Gold: TypeAlias = Callable[[Problem, Solution], Awaitable[bool | None]]
+"""Says whether a solution is right, by the gold answer or the task's own rules; None = nothing to compare with."""
+
 TrialGraph = CompiledStateGraph[TrialState, None, TrialState, TrialState]
 
 
@@ -96,18 +102,43 @@ async def act(
 
 
 async def judge(
-    critic: Critic, problem: Problem, trial: Trial, solution: Solution, meter: Meter, emit: Emit
+    critic: Critic,
+    problem: Problem,
+    trial: Trial,
+    solution: Solution,
+    meter: Meter,
+    emit: Emit,
+    gold: Gold | None = None,
 ) -> Critique | None:
-    """Let the critic judge a solution; None where it failed or the budget ended: the solution stands, unscored."""
+    """Let the critic judge a solution; None where it failed or the budget ended: the solution stands, unscored.
+
+    In an oracle run a trial that asks for it gets the verdict of `gold`; all else in the critique is the critic's.
+    """
+    critique: Critique | None = None
     try:
         critique = await critic.critique(problem, solution, meter=meter)
     except BudgetExhausted:
-        return None
+        pass  # what could be paid for stands
     except Exception as error:  # noqa: BLE001 - whatever a critic fails of is recorded; the solution stands, unscored
         emit(trial, _failure("critic", error))
-        return None
-    emit(trial, critique)
+    if gold is not None and trial.options.get(ORACLE) is True:
+        verdict = await _gold_verdict(gold, problem, trial, solution, emit)
+        critique = replace(critique if critique is not None else unscored(solution), verdict=verdict, oracle=True)
+    if critique is not None:
+        emit(trial, critique)
     return critique
+
+
+async def _gold_verdict(gold: Gold, problem: Problem, trial: Trial, solution: Solution, emit: Emit) -> Verdict:
+    """Return what the gold side says of a whole solution; the critic's opinion never takes its place."""
+    try:
+        right = await gold(problem, solution)
+    except Exception as error:  # noqa: BLE001 - whatever a checker fails of is recorded; the solution stands, unscored
+        emit(trial, _failure("verifier", error))
+        return Verdict.UNSCORED
+    if right is None:
+        return Verdict.UNSCORED
+    return Verdict.CORRECT if right else Verdict.INCORRECT
 
 
 def out_of_budget(result: Attempt | Failure | None) -> bool:
@@ -122,8 +153,14 @@ def wants_critique(trial: Trial, solution: Solution) -> bool:
     return solution.complete or "max_steps" in trial.options
 
 
-def trial_graph(actor: Actor, critic: Critic | None) -> TrialGraph:
-    """Compile the graph of one trial: `actor`, then `critic` where the trial wants one and there is one."""
+def trial_graph(actor: Actor, critic: Critic | None, gold: Gold | None = None) -> TrialGraph:
+    """Compile the graph of one trial: `actor`, then `critic` where the trial wants one and there is one.
+
+    Args:
+        actor: Who writes.
+        critic: Who judges.
+        gold: Gives the verdict of trials that ask for the oracle's; with it the run is an oracle run.
+    """
 
     async def actor_node(state: TrialState) -> TrialState:
         result = await act(actor, state["problem"], state["trial"], state.get("parent"), state["meter"], state["emit"])
@@ -132,7 +169,7 @@ def trial_graph(actor: Actor, critic: Critic | None) -> TrialGraph:
     async def critic_node(state: TrialState) -> TrialState:
         assert critic is not None  # the routing below leads here only with a critic
         critique = await judge(
-            critic, state["problem"], state["trial"], state["solution"], state["meter"], state["emit"]
+            critic, state["problem"], state["trial"], state["solution"], state["meter"], state["emit"], gold
         )
         return {"critique": critique} if critique is not None else {}
 
