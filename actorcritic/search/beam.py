@@ -1,9 +1,10 @@
 """Step beam search with a step critic (Snell et al. 2024, arXiv 2408.03314).
 
 `n` beams get one step each; the best n / beam_width prefixes go on, copied until there are `n` again; finished
-solutions leave the beams. Deviations: no lookahead; equal texts are not merged, since a policy sees none; the sampling
-temperature is the actor's own unless given (0.8 in the reference implementation); while budget is left, the next search
-begins.
+solutions leave the beams. With `lookahead` = k a prefix counts what the critic says of it after k more steps at
+temperature 0, which are not kept; only they are judged, and one that finishes may be the answer. Deviations: equal
+texts are not merged, since a policy sees none; the sampling temperature is the actor's own unless given (0.8 in the
+reference implementation); while budget is left, the next search begins.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Beam(StepSearch):
     OPTIONS: ClassVar[tuple[Option, ...]] = (
         integer("n", 4, "number of beams; a multiple of beam_width"),
         integer("beam_width", 4, "continuations of each prefix that is kept"),
+        integer("lookahead", 0, "steps at temperature 0 after which a prefix is judged; 0 = as it stands", low=0),
         *STEPWISE,
     )
 
@@ -38,7 +40,7 @@ class Beam(StepSearch):
     def _select(self, nodes: list[tuple[int, Node]]) -> list[Place]:
         n = self.options.whole("n")
         active = [node for _, node in nodes if node.outcome is not None and not node.outcome.complete]
-        active.sort(key=lambda node: (-(self._value(node) or 0.0), self._value(node) is None, node.id))
+        active.sort(key=lambda node: (-(self._promise(node) or 0.0), self._promise(node) is None, node.id))
         kept = active[: n // self.options.whole("beam_width")]
         return [(place, kept[place % len(kept)].id) for place in range(n)] if kept else []
 

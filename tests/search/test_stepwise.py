@@ -91,6 +91,60 @@ def test_while_there_is_budget_the_next_search_begins() -> None:
     assert policy.stopped is None
 
 
+def test_lookahead_judges_where_a_step_leads_and_keeps_the_step() -> None:
+    policy = Beam(n=2, beam_width=2, lookahead=3)
+    steps = round_of(policy, [step(), step()])
+    assert [trial.options for trial in steps] == [{"critique": False, "max_steps": 1}] * 2
+    looks = round_of(policy, [step(0.2), step(0.7)])
+    assert [(trial.action, trial.parent) for trial in looks] == [(EXTEND, 0), (EXTEND, 1)]
+    assert all(trial.options == {"critique": True, "max_steps": 3, "temperature": 0.0} for trial in looks)
+    assert parents(policy) == [1, 1], "the second step led further, and the steps after it are not kept"
+
+
+def test_lookahead_of_a_finished_step_is_a_judgement_and_costs_no_tokens_of_the_actor() -> None:
+    policy = Beam(n=2, beam_width=2, lookahead=1, searches=1)
+    round_of(policy, [step(complete=True, key="a"), step()])
+    looks = round_of(policy, [step(0.4, complete=True, key="a"), step(0.9, complete=True, key="b")])
+    assert [(trial.action, trial.parent) for trial in looks] == [(Action.JUDGE, 0), (EXTEND, 1)]
+    assert policy.best == 3, "what a look ahead finishes may be the answer"
+    assert parents(policy) == [1, 1]
+
+
+def test_a_lookahead_that_fails_leaves_its_step_unscored() -> None:
+    policy = Beam(n=2, beam_width=2, lookahead=1)
+    round_of(policy, [step(), step()])
+    round_of(policy, [step(0.1), None])
+    assert parents(policy) == [0, 0]
+
+
+def test_the_last_iteration_is_judged_without_lookahead() -> None:
+    policy = Beam(n=1, beam_width=1, lookahead=1, iterations=2, searches=1)
+    round_of(policy, [step()])
+    round_of(policy, [step(0.5)])
+    (last,) = round_of(policy, [step(0.6, complete=True)])
+    assert last.options == {"critique": True} and policy.stopped == "completed"
+
+
+def test_lookahead_sees_a_trap_that_a_step_hides() -> None:
+    """A world where the step that looks better leads nowhere: only looking ahead finds the way."""
+    found = {lookahead: trapped(lookahead) for lookahead in (0, 1)}
+    assert found == {0: 0.1, 1: 0.9}
+
+
+def trapped(lookahead: int) -> float | None:
+    """Return the score of the answer: the first of two steps looks right (.8) and ends in .1, the other .3 and .9."""
+    policy = Beam(n=2, beam_width=2, lookahead=lookahead, searches=1)
+    good: dict[int, bool] = {}
+    while policy.stopped is None:
+        for trial in policy.ask(2):
+            good[trial.id] = trial.id == 1 if trial.parent is None else good[trial.parent]
+            ends = trial.parent is not None
+            score = (0.9 if good[trial.id] else 0.1) if ends else (0.3 if good[trial.id] else 0.8)
+            policy.tell(trial.id, step(score if trial.options["critique"] else None, complete=ends))
+    found = None if policy.best is None else policy.tree[policy.best].outcome
+    return None if found is None else found.score
+
+
 def test_beams_must_share_out() -> None:
     for policy in (Beam, Dvts):
         with pytest.raises(InputError, match="multiple of beam_width=4"):
