@@ -38,7 +38,7 @@ ONLY_IN = {
     "math_verify": {"answers"},
     "openai": {"engines"},
     "vllm": {"engines"},
-    "transformers": {"engines", "training"},
+    "transformers": {"engines", "export", "training"},
 }
 """Libraries that only some units may import."""
 

@@ -1,0 +1,98 @@
+"""Chats and texts as rows hold them: how the actor is asked, how a solution and a critique are written out.
+
+Pure; knows no recipe.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from actorcritic.answers import extract_answer
+from actorcritic.formats.chat import ChatActorFormat, render_critique
+from actorcritic.types import Critique, JsonValue, Message, Problem, Solution
+
+__all__ = [
+    "ChatMessage",
+    "actor_prompt",
+    "assistant",
+    "boxed_answer",
+    "critique_text",
+    "mentions_help",
+    "solution_text",
+    "user",
+]
+
+ChatMessage: TypeAlias = Mapping[str, JsonValue]
+"""`role` and `content`, with `tool_calls` and `tool_call_id` where a message has them."""
+
+_HELP = re.compile(
+    r"\b(?:previous|earlier|first|original|given|provided|reference|your|my) "
+    r"(?:attempt|solution|critique|feedback|hint|review)\b"
+    r"|\bground[ -]truth\b|\bthe (?:critique|critic|feedback|hint|reviewer)\b"
+    r"|\b(?:you|they) (?:pointed out|point out|said|mentioned)\b|\bcorrect answer is given\b",
+    re.IGNORECASE,
+)
+
+
+def actor_prompt(problem: Problem, *, plain: bool = False) -> list[ChatMessage]:
+    """Return the chat in which a chat model is asked to solve a problem.
+
+    Args:
+        problem: What is asked; its system prompt and history come along.
+        plain: The problem's own words alone; else with the form of the answer, as this library asks at inference.
+    """
+    content = ChatActorFormat(instruct=not plain).propose(problem).content
+    assert not isinstance(content, str)
+    return [_message(message) for message in content]
+
+
+def user(content: str) -> list[JsonValue]:
+    """Return a prompt of one user message."""
+    return [{"role": "user", "content": content}]
+
+
+def assistant(content: str) -> list[JsonValue]:
+    """Return a completion of one assistant message."""
+    return [{"role": "assistant", "content": content}]
+
+
+def solution_text(solution: Solution, steps: slice = slice(None)) -> str:
+    """Return what the model itself wrote, thinking included, without blank space around it; or some of its steps."""
+    chosen: Sequence[str] = [step.raw or f"{step.text}\n" for step in solution.steps[steps]]
+    return "".join(chosen).strip()
+
+
+def critique_text(solution: Solution, critique: Critique) -> str:
+    """Return what the critic wrote; where its own text is not logged, the critique in the library's format."""
+    return critique.raw.strip() or render_critique(solution, critique)
+
+
+def boxed_answer(text: str) -> str | None:
+    r"""Return what stands in the last `\boxed{...}` of a text, None if there is none; other phrases do not count."""
+    start = text.rfind("\\boxed")
+    depth = 0
+    for place in range(start, len(text)) if start >= 0 else ():
+        depth += {"{": 1, "}": -1}.get(text[place], 0)
+        if depth == 0 and text[place] == "}":
+            return extract_answer(text[start : place + 1])
+    return None
+
+
+def mentions_help(text: str) -> bool:
+    """Whether a solution speaks of help that its reader will not see: an earlier attempt, a critique, a hint."""
+    return _HELP.search(text) is not None
+
+
+def _message(message: Message) -> ChatMessage:
+    """Return a message in the columns that chat templates read."""
+    plain: dict[str, JsonValue] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        plain["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        plain["tool_call_id"] = message.tool_call_id
+    return plain

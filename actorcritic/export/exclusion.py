@@ -1,0 +1,113 @@
+"""Which problems training may not see: those of the published held-out rule, and those of named benchmarks.
+
+A problem counts as a benchmark's if their normalised words are equal, or if they share a run of 13 words (Brown et al.
+2020, arXiv 2005.14165, appendix C). As there, runs that stand in more than 10 of the run's own problems are boilerplate
+and prove nothing; a problem of fewer than 13 words is compared as a whole. Knows no row and no recipe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from actorcritic.records import read_problems
+from actorcritic.tasks import arithmetic, countdown, sudoku
+from actorcritic.tasks.heldout import split_of
+from actorcritic.types import Problem
+
+__all__ = ["Exclusion", "heldout_key", "read_benchmarks", "words_of"]
+
+RUN_OF_WORDS = 13
+BOILERPLATE = 10
+"""A run of words in more problems than this is a form of words, not a problem."""
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+_PUNCTUATION = frozenset(".,;:!?\"'`“”‘’()[]{}$\\")
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """Return a text's words and numbers without case; punctuation is left out, signs of mathematics are words."""
+    return tuple(word for word in _WORD.findall(text.casefold()) if word not in _PUNCTUATION)
+
+
+def heldout_key(problem: Problem) -> str | None:
+    """Return the key of the published held-out rule, None for a problem of no family that has one."""
+    for read in (_countdown_key, _arithmetic_key, _sudoku_key):
+        key = read(problem.text)
+        if key is not None:
+            return key
+    return None
+
+
+def _arithmetic_key(text: str) -> str | None:
+    expression = arithmetic.parse(text)
+    return None if expression is None else expression.key
+
+
+def _countdown_key(text: str) -> str | None:
+    puzzle = countdown.parse(text)
+    return None if puzzle is None else puzzle.key
+
+
+def _sudoku_key(text: str) -> str | None:
+    puzzle = sudoku.parse(text)
+    return None if puzzle is None or puzzle.solution is None else puzzle.key
+
+
+class Exclusion:
+    """Says of a problem whether training may see it.
+
+    Args:
+        benchmarks: By name, the texts of the problems that must not be trained on.
+        problems: The texts of the run's own problems, for telling boilerplate.
+    """
+
+    def __init__(self, benchmarks: Mapping[str, Iterable[str]], problems: Iterable[str]) -> None:
+        self._whole: dict[tuple[str, ...], str] = {}
+        self._runs: dict[tuple[str, ...], str] = {}
+        for name, texts in benchmarks.items():
+            for text in texts:
+                words = words_of(text)
+                self._whole.setdefault(words, name)
+                for run in _runs(words):
+                    self._runs.setdefault(run, name)
+        # Without benchmarks there is nothing to compare with, and nothing to count.
+        counts = Counter(run for text in problems for run in set(_runs(words_of(text)))) if self._runs else Counter()
+        for run, count in counts.items():
+            if count > BOILERPLATE:
+                self._runs.pop(run, None)
+
+    def reason(self, problem: Problem) -> str | None:
+        """Return why training may not see a problem, None where it may."""
+        key = heldout_key(problem)
+        if key is not None and split_of(key) != "train":
+            return f"held out by the published rule ({split_of(key)})"
+        words = words_of(problem.text)
+        name = self._whole.get(words) or next((self._runs[run] for run in _runs(words) if run in self._runs), None)
+        return None if name is None else f"near-duplicate of a problem in {name}"
+
+
+def _runs(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for start in range(len(words) - RUN_OF_WORDS + 1):
+        yield tuple(words[start : start + RUN_OF_WORDS])
+
+
+def read_benchmarks(files: Iterable[Path]) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Read problem files to exclude.
+
+    Returns:
+        The problems' texts by the file's name, and the files' SHA-256 by the same name.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    texts: dict[str, list[str]] = {}
+    digests: dict[str, str] = {}
+    for file in files:
+        records = [record.split()[0] for record in read_problems(file)]
+        texts.setdefault(file.name, []).extend(problem.text for problem in records)
+        digests[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return texts, digests

@@ -1,0 +1,92 @@
+"""What recipes ask of an episode: who helped an attempt, what critics said of it, how a state is put to the actor.
+
+Pure; knows no recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from actorcritic import answers
+from actorcritic.codec import decode
+from actorcritic.export.chat import assistant, solution_text
+from actorcritic.export.recipe import Drop, Setting
+from actorcritic.tasks.checkers import FAMILIES, checker_of
+from actorcritic.trajectory.attempts import EpisodeAttempt
+from actorcritic.trajectory.episodes import Episode
+from actorcritic.types import Action, Critique, JsonValue, Solution
+
+__all__ = ["Judgement", "equals_gold", "helped", "judgements", "own_text", "refusal", "state_prompt"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What one critic said of an attempt."""
+
+    critic: str
+    """The critic's model; "critic" where the log does not say."""
+    critique: Critique
+    trial: int
+    """The trial in which it was said."""
+
+
+def helped(episode: Episode, attempt: EpisodeAttempt) -> bool:
+    """Whether an attempt, or one that it goes on from, was written with a critique in view."""
+    place: EpisodeAttempt | None = attempt
+    while place is not None:
+        if place.action in (Action.REVISE, Action.REFINE):
+            return True
+        place = None if place.parent is None else episode.attempt(place.parent)
+    return False
+
+
+def refusal(attempt: EpisodeAttempt) -> Drop | None:
+    """Return why an attempt cannot be a target whose correctness counts, None if it can."""
+    if attempt.solution is None:
+        return Drop("failed or cancelled")
+    if not attempt.solution.complete:
+        return Drop("unfinished")
+    return Drop("correctness unknown") if attempt.correct is None else None
+
+
+def judgements(episode: Episode, attempt: EpisodeAttempt) -> Iterator[Judgement]:
+    """Yield all critiques of an attempt's solution: its own, those of judging trials, those collected afterwards.
+
+    A collected one is an event of the step `critique` with `critic` (name) and `critique` (as logged in a run).
+    """
+    judging = (child for child in episode.children(attempt.id) if child.action is Action.JUDGE)
+    for said in (attempt, *judging):
+        if said.critique is not None:
+            models = [call.model for call in said.calls if call.role == "critic"]
+            yield Judgement(critic=models[-1] if models else "critic", critique=said.critique, trial=said.id)
+    for made in episode.derived:
+        if made.step == "critique" and made.trial == attempt.id:
+            critique = decode(Critique, made.payload.get("critique"))
+            yield Judgement(critic=str(made.payload.get("critic", "critic")), critique=critique, trial=attempt.id)
+
+
+def equals_gold(episode: Episode, answer: str) -> bool | None:
+    """Return whether an answer equals the gold one, None where the problem has none to compare with."""
+    name = checker_of(episode.problem)
+    gold = None if episode.gold is None else episode.gold.answer
+    if gold is None and name in FAMILIES:
+        gold = FAMILIES[name].value(episode.problem.text)
+    if gold is None:
+        return None
+    return answers.CHECKERS[name if name in answers.CHECKERS else "exact"].equivalent(answer, gold)
+
+
+def own_text(solution: Solution) -> str:
+    """Return what an attempt wrote itself, without the steps that it kept."""
+    return solution_text(solution, slice(solution.kept, None))
+
+
+def state_prompt(episode: Episode, attempt: EpisodeAttempt, setting: Setting) -> list[JsonValue]:
+    """Return what the actor had before it when it wrote an attempt: the question, then the steps kept so far.
+
+    The kept steps are an assistant message, which the chat template may close before the next one begins.
+    """
+    prompt = setting.prompt(episode.problem)
+    kept = "" if attempt.solution is None else solution_text(attempt.solution, slice(attempt.solution.kept))
+    return [*prompt, *assistant(kept)] if kept else prompt
