@@ -21,11 +21,12 @@ from langgraph.managed import RemainingSteps
 from actorcritic.budget import Lease, Ledger, Spend
 from actorcritic.codec import decode, encode
 from actorcritic.errors import BudgetExhausted
+from actorcritic.exploration import out_of_budget
 from actorcritic.graphs.journals import StreamJournal, TeeJournal
 from actorcritic.graphs.results import record_of
 from actorcritic.graphs.session import Journal, Session, SilentJournal
 from actorcritic.graphs.settings import SearchSettings, check_roles
-from actorcritic.graphs.trial import Attempt, act, judge, out_of_budget, wants_critique
+from actorcritic.graphs.trial import Attempt, act, judge, wants_critique
 from actorcritic.protocols import Actor, Critic
 from actorcritic.records import ProblemInput, problem_of
 from actorcritic.search.strategies import load_policy, parse_strategy

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from actorcritic.budget import Ledger
 from actorcritic.codec import decode
-from actorcritic.graphs.session import Journal, OpenTrial, ProblemResult, Session
+from actorcritic.exploration import OpenTrial
+from actorcritic.graphs.session import Journal, ProblemResult, Session
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.trial import Attempt
 from actorcritic.trajectory.events import Event

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from actorcritic.budget import Lease, Ledger, Spend
+from actorcritic.budget import Lease, Spend
+from actorcritic.exploration import Search
 from actorcritic.graphs.trial import Attempt, outcome_of
 from actorcritic.metering import Call, CallMeter, Price, derive_seed
-from actorcritic.search.policy import Policy
 from actorcritic.types import Critique, Failure, Outcome, Problem, Solution, StopReason, Trial
 
-__all__ = ["Journal", "OpenTrial", "ProblemResult", "Session", "SilentJournal"]
+__all__ = ["Journal", "ProblemResult", "Session", "SilentJournal"]
 
 
 class Journal(Protocol):
@@ -86,37 +86,15 @@ class ProblemResult:
         return self.attempt.solution.answer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenTrial:
-    """A trial that was in flight when an earlier run broke off."""
-
-    trial: Trial
-    lease: Lease
-    calls: tuple[Call, ...] = ()
-    """What it had paid for; the same requests are answered with it."""
-    failure: Failure | None = None
-    """Set where it had failed already."""
-
-
 @dataclass(slots=True, kw_only=True)
-class Session:
-    """One problem at work. Mutable; trials are settled in the order of their ids."""
+class Session(Search[Attempt]):
+    """One problem at work. Mutable."""
 
     problem: Problem
-    policy: Policy
-    ledger: Ledger
     seed: int
     """The run's seed; each trial's is derived from it, the problem's id and the trial's."""
     journal: Journal = field(default_factory=SilentJournal)
     prices: Mapping[str, Price] = field(default_factory=dict[str, Price])
-    attempts: dict[int, Attempt] = field(default_factory=dict[int, Attempt])
-    failures: list[Failure] = field(default_factory=list[Failure])
-    open: tuple[OpenTrial, ...] = ()
-    """Trials that an earlier run asked for and did not settle, in order; they come before any new one."""
-    next_trial: int = 0
-    """Id of the next trial to ask for."""
-    spent: StopReason | None = None
-    """The limit under which a trial could not pay for its first call; nothing more is asked then."""
 
     def meter(self, trial: Trial, lease: Lease) -> CallMeter:
         """Return the meter through which a trial makes its calls."""
@@ -134,29 +112,21 @@ class Session:
             self.failures.append(payload)
         self.journal.brought(trial, payload)
 
-    def settle(self, trial: Trial, result: Attempt | Failure | None, spend: Spend | None = None) -> None:
-        """Settle a trial: charge it, keep its attempt, tell the policy.
+    def outcome_of(self, trial: Trial, attempt: Attempt, tokens: int) -> Outcome:
+        """See `Search.outcome_of`."""
+        return outcome_of(attempt, tokens)
 
-        Args:
-            trial: Which one.
-            result: None where it was cancelled or could not be paid for.
-            spend: What it was charged already; None = commit its lease now.
-        """
-        if spend is None:
-            spend = self.ledger.commit(trial.id)
-        told: Outcome | Failure | None = result if isinstance(result, Failure) else None
-        if isinstance(result, Attempt):
-            self.attempts[trial.id] = result
-            told = outcome_of(result, spend.total.logical_tokens)
+    def asked(self, trial: Trial) -> None:
+        """See `Search.asked`."""
+        self.journal.asked(trial)
+
+    def committed(self, trial: Trial, told: Outcome | Failure | None, spend: Spend) -> None:
+        """See `Search.committed`."""
         self.journal.committed(trial, told, spend)
-        if isinstance(told, Outcome):
-            self.policy.tell(trial.id, told)
-        elif told is not None:
-            self.policy.fail(trial.id, told)
 
     def conclude(self, stopped_by: StopReason) -> ProblemResult:
         """Return the best so far and tell the journal."""
-        result = self.result("failed" if not self.attempts and self.failures else stopped_by)
+        result = self.result(self.reason(stopped_by))
         self.journal.finished(result)
         return result
 

@@ -17,7 +17,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from actorcritic.budget import Lease, Ledger
 from actorcritic.errors import InputError
-from actorcritic.graphs.exploration import Exploration
+from actorcritic.exploration import Exploration
 from actorcritic.graphs.journals import StreamJournal, TeeJournal
 from actorcritic.graphs.results import record_of
 from actorcritic.graphs.session import Journal, ProblemResult, Session, SilentJournal
@@ -74,7 +74,7 @@ async def search_problem(
         key = await vote_key(session.problem, solution)
         return Attempt(solution=solution, critique=end.get("critique"), vote_key=key)
 
-    exploration = Exploration(session=session, run=run, width=settings.width, trial_tokens=settings.trial_tokens)
+    exploration = Exploration(search=session, run=run, width=settings.width, trial_tokens=settings.trial_tokens)
     return session.conclude(await exploration.explore(settings.budget.seconds))
 
 

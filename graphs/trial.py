@@ -14,6 +14,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from actorcritic.errors import ActorCriticError, BudgetExhausted, InputError
+from actorcritic.exploration import without_means
 from actorcritic.protocols import Actor, Critic, Meter
 from actorcritic.search.policy import ORACLE
 from actorcritic.types import (
@@ -37,7 +38,6 @@ __all__ = [
     "TrialState",
     "act",
     "judge",
-    "out_of_budget",
     "outcome_of",
     "trial_graph",
     "unscored",
@@ -76,9 +76,6 @@ class TrialState(TypedDict, total=False):
     failure: Failure
 
 
-BUDGET = "budget"
-"""Where a trial failed that could not pay for its first call; its type names the limit."""
-
 Gold: TypeAlias = Callable[[Problem, Solution], Awaitable[bool | None]]
 """Says whether a solution is right, by the gold answer or the task's own rules; None = nothing to compare with."""
 
@@ -92,7 +89,7 @@ async def act(
     try:
         solution = await _dispatch(actor, problem, trial, parent, meter)
     except BudgetExhausted as error:
-        return Failure(where=BUDGET, type=error.limit, message=str(error))
+        return without_means(error)
     except Exception as error:  # noqa: BLE001 - whatever an actor fails of is recorded as this trial's failure
         failure = _failure("actor", error)
         emit(trial, failure)
@@ -139,11 +136,6 @@ async def _gold_verdict(gold: Gold, problem: Problem, trial: Trial, solution: So
     if right is None:
         return Verdict.UNSCORED
     return Verdict.CORRECT if right else Verdict.INCORRECT
-
-
-def out_of_budget(result: Attempt | Failure | None) -> bool:
-    """Return whether a trial could not pay for its first call, which is no failure of anybody's."""
-    return isinstance(result, Failure) and result.where == BUDGET
 
 
 def wants_critique(trial: Trial, solution: Solution) -> bool:

@@ -20,8 +20,9 @@ LAYERS: dict[int, set[str]] = {
         "reward_model",
         "verifiers",
         "treeview",
+        "exploration",
     },
-    3: {"loading", "export", "metrics", "training", "collection"},
+    3: {"loading", "export", "metrics", "training", "collection", "functions"},
     4: {"graphs"},
     5: {"cli", "serve", "view", "bench"},
 }
