@@ -1,4 +1,4 @@
-"""From model specs to roles: `embedded`, `embedded:FOLDER` (a pair trained anew), `hf:PATH_OR_ID`.
+"""From model specs to roles: `embedded`, `embedded:FOLDER` (a pair trained anew), `hf:PATH_OR_ID`, `vllm:PATH_OR_ID`.
 
 One engine serves both roles where both name the same model. Heavy imports happen when a model is loaded.
 """
@@ -15,6 +15,7 @@ from actorcritic.actor import ModelActor
 from actorcritic.critic import CalculationCritic, ModelCritic
 from actorcritic.engines.load import load_engine
 from actorcritic.engines.memo import MemoEngine
+from actorcritic.engines.vllm.loading import load_vllm
 from actorcritic.errors import InputError
 from actorcritic.formats.chat import ChatActorFormat, ChatCriticFormat
 from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat
@@ -115,7 +116,9 @@ def load_roles(actor: str = "embedded", critic: str | None = None, options: Load
     """
     chosen = options if options is not None else LoadOptions()
     spec = actor if critic is None else critic
-    engines: dict[str, Engine] = {}
+    # Together, so that roles of one base model share a running model, and several models the device.
+    vllm = tuple(dict.fromkeys(of for of in (_actor_model(actor), _critic_model(spec)) if of.startswith("vllm:")))
+    engines = load_vllm(vllm, device=chosen.device, dtype=chosen.dtype)
 
     def engine(of: str, threads: int | None = None) -> Engine:
         if of not in engines:
@@ -132,7 +135,7 @@ def _actor(spec: str, engine: EngineOf, options: LoadOptions) -> ModelActor:
     sampling = Sampling(temperature=options.temperature)
     pair = _pair_folder(spec)
     if pair is not None:
-        model = engine(f"hf:{pair / 'actor'}", EMBEDDED_THREADS)
+        model = engine(_actor_model(spec), EMBEDDED_THREADS)
         form = EmbeddedActorFormat(_words(pair / "actor"))
         return ModelActor(model, form, sampling=sampling, max_tokens=min(options.max_tokens, form.max_tokens))
     model = engine(spec)
@@ -150,20 +153,39 @@ def _critic(spec: str, engine: EngineOf, actor: ModelActor) -> Critic | None:
         return CalculationCritic()
     pair = _pair_folder(spec)
     if pair is not None:
-        judge = engine(f"hf:{pair / 'critic'}", EMBEDDED_THREADS)
+        judge = engine(_critic_model(spec), EMBEDDED_THREADS)
         return ModelCritic(judge, EmbeddedCriticFormat(_words(pair / "critic")))
     model = engine(spec)
     # One model in both roles goes on from its own chat, so that problem and solution are not paid twice.
     chat = actor.format if isinstance(actor.format, ChatActorFormat) and model is actor.engine else None
-    return ModelCritic(model, ChatCriticFormat(follows=chat))
+    # Where the engine can hold the critic to a schema, every critique can be read.
+    output = "json" if model.info.capabilities.json_schema else "text"
+    return ModelCritic(model, ChatCriticFormat(follows=chat, output=output))
 
 
 def _pair_folder(spec: str) -> Path | None:
-    """Return the folder of the pair that a spec names; None for any other model."""
-    scheme, _, folder = spec.partition(":")
+    """Return the folder of the pair that a spec names, for either engine; None for any other model."""
+    scheme, _, folder = spec.removeprefix("vllm:").partition(":")
     if scheme != "embedded":
         return None
     return Path(folder) if folder else EMBEDDED
+
+
+def _actor_model(spec: str) -> str:
+    """Return the spec of the model that plays the actor."""
+    return _model_of_pair(spec, "actor")
+
+
+def _critic_model(spec: str) -> str:
+    """Return the spec of the model that plays the critic."""
+    return _model_of_pair(spec, "critic")
+
+
+def _model_of_pair(spec: str, role: str) -> str:
+    pair = _pair_folder(spec)
+    if pair is None:
+        return spec
+    return f"{'vllm' if spec.startswith('vllm:') else 'hf'}:{pair / role}"
 
 
 def _words(folder: Path) -> frozenset[str]:

@@ -18,7 +18,7 @@ from actorcritic.errors import EngineUnavailable, InputError
 from actorcritic.protocols import Engine, EngineInfo
 from actorcritic.types import GenerateRequest, Generation, Prompt, ToolSpec
 
-__all__ = ["RESTARTS", "RestartingEngine", "keep_running"]
+__all__ = ["RESTARTS", "RestartingEngine", "close_all", "keep_running"]
 
 RESTARTS = 3
 """How often engines are started again unless told otherwise."""
@@ -46,6 +46,13 @@ def keep_running(start: Callable[[], Sequence[Engine]], *, restarts: int = RESTA
         raise InputError(f"restarts must be at least 0, not {restarts}")
     keeper = _Keeper(start, restarts)
     return tuple(RestartingEngine(keeper, index) for index in range(len(keeper.engines)))
+
+
+def close_all(engines: Sequence[Engine]) -> None:
+    """Close engines from code that is not asynchronous, whether or not an event loop runs in its thread; blocks."""
+    closing = threading.Thread(target=lambda: asyncio.run(_close(engines)), name="engine-closing")
+    closing.start()
+    closing.join()
 
 
 class RestartingEngine:
@@ -157,9 +164,9 @@ class _Keeper:
         """Let go of the dead engines, start new ones, and tell those who wait."""
         error: EngineUnavailable | None = None
         try:
-            asyncio.run(_close(self.engines))
+            close_all(self.engines)
             new = tuple(self._start())
-            asyncio.run(_close([new[index] for index in self._closed]))
+            close_all([new[index] for index in self._closed])
         except Exception as failure:  # noqa: BLE001 - reaches every request that waits for the start
             error = EngineUnavailable(f"the engine could not be started again: {failure}")
         else:

@@ -1,6 +1,6 @@
-"""The `vllm:` engine: vLLM in this process's service; importing it imports torch, loading it imports vLLM."""
+"""The `vllm:` engine: vLLM in processes of this program, see `engine.VllmEngine`.
 
-from actorcritic.engines.vllm.engine import VllmEngine
-from actorcritic.engines.vllm.options import VllmOptions, VllmSpec, parse_spec
+Nothing is imported here, so that a spec can be read, and its lack of vLLM told, where there is no torch either.
+"""
 
-__all__ = ["VllmEngine", "VllmOptions", "VllmSpec", "parse_spec"]
+__all__: list[str] = []
