@@ -34,6 +34,11 @@ class Budget:
     money: float | None = None
     """In the currency of the price table."""
 
+    @property
+    def limited(self) -> bool:
+        """Whether any limit ends a search."""
+        return any(limit is not None for limit in (self.tokens, self.calls, self.seconds, self.money))
+
     def __post_init__(self) -> None:
         """Refuse limits that allow nothing."""
         for name in ("tokens", "calls", "seconds", "money"):
@@ -88,6 +93,13 @@ class Charge:
     completion_ids: tuple[int, ...]
     usage: Usage
     money: float = 0.0
+    logical_tokens: int | None = None
+    """What a call costs whose token ids are not known; None = worked out from the ids."""
+
+    def cost(self, new_tokens: int) -> Usage:
+        """Return the usage with the logical tokens, given how many ids of the prompt are new."""
+        worked_out = new_tokens + self.usage.completion_tokens
+        return replace(self.usage, logical_tokens=worked_out if self.logical_tokens is None else self.logical_tokens)
 
 
 class PrefixTree:
@@ -163,8 +175,7 @@ class Lease:
 
     def charge(self, charge: Charge) -> Usage:
         """Settle one call; returns its usage with the logical tokens as this trial sees them."""
-        new = self.new_tokens(charge.model, charge.prompt_ids)
-        usage = replace(charge.usage, logical_tokens=new + charge.usage.completion_tokens)
+        usage = charge.cost(self.new_tokens(charge.model, charge.prompt_ids))
         self.charges.append(charge)
         self._spent = self._spent.add(charge.role, usage, charge.money)
         self._local.setdefault(charge.model, PrefixTree()).add(charge.prompt_ids + charge.completion_ids)
@@ -274,8 +285,7 @@ class Ledger:
             tree = self.tree(charge.model)
             new = len(charge.prompt_ids) - tree.match(charge.prompt_ids)
             tree.add(charge.prompt_ids + charge.completion_ids, self._commits)
-            usage = replace(charge.usage, logical_tokens=new + charge.usage.completion_tokens)
-            spend = spend.add(charge.role, usage, charge.money)
+            spend = spend.add(charge.role, charge.cost(new), charge.money)
         self._spend = self._spend.plus(spend)
         self._commits += 1
         return spend

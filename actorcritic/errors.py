@@ -3,6 +3,7 @@
     ActorCriticError
     ├── InputError              a bad problem, option or file: one line that says what to do
     ├── BudgetExhausted         the next call does not fit into what is left
+    ├── NoResult                no call of a caller's own function brought anything
     ├── EngineError             an engine could not answer (`retryable` says whether to try again)
     │   ├── EngineUnavailable   the engine, its model or its server is missing or dead
     │   └── PromptTooLong       the prompt does not fit into the model's context
@@ -14,7 +15,10 @@ A failed trial is data, not a crash: drivers turn these into `Failure` values. W
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
+
+from actorcritic.types import StopReason, Usage
 
 __all__ = [
     "ActorCriticError",
@@ -22,6 +26,7 @@ __all__ = [
     "EngineError",
     "EngineUnavailable",
     "InputError",
+    "NoResult",
     "PromptTooLong",
     "RecordError",
     "ToolError",
@@ -46,6 +51,25 @@ class BudgetExhausted(ActorCriticError):
     def __init__(self, limit: Literal["tokens", "calls", "seconds", "money"], message: str = "") -> None:
         super().__init__(message or f"the budget of {limit} is spent")
         self.limit: Literal["tokens", "calls", "seconds", "money"] = limit
+
+
+class NoResult(ActorCriticError):
+    """A search over a caller's own function ended without a single value.
+
+    Attributes:
+        errors: what the calls raised, in the order in which they were made; the first is the cause, too.
+        stopped_by: why the search ended.
+        usage: what was spent all the same.
+        money: likewise, in the caller's currency.
+    """
+
+    def __init__(self, errors: Sequence[Exception], stopped_by: StopReason, usage: Usage, money: float = 0.0) -> None:
+        first = f"; the first of {len(errors)} errors: {type(errors[0]).__name__}: {errors[0]}" if errors else ""
+        super().__init__(f"no call brought a value (stopped by: {stopped_by}){first}")
+        self.errors = tuple(errors)
+        self.stopped_by: StopReason = stopped_by
+        self.usage = usage
+        self.money = money
 
 
 class EngineError(ActorCriticError):
