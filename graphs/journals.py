@@ -13,15 +13,17 @@ from actorcritic.codec import encode
 from actorcritic.graphs.session import Journal, ProblemResult
 from actorcritic.metering import Call
 from actorcritic.trajectory.events import DONE
-from actorcritic.types import Critique, Failure, JsonValue, Outcome, Solution, Trial
+from actorcritic.types import Critique, Failure, JsonValue, Outcome, Payload, Reward, Solution, Trial
 
 __all__ = ["StreamJournal", "TeeJournal"]
 
 
-def _kind_of(trial: Trial, payload: Solution | Critique | Failure) -> str:
+def _kind_of(trial: Trial, payload: Payload) -> str:
     """Return the name of the event that a trial's payload makes."""
     if isinstance(payload, Solution):
         return DONE[trial.action].value
+    if isinstance(payload, Reward):
+        return "scored"
     return "critiqued" if isinstance(payload, Critique) else "failed"
 
 
@@ -43,7 +45,7 @@ class StreamJournal:
         """See `Journal.called`."""
         self._send("called", trial, role=call.role, model=call.model, usage=encode(call.usage))
 
-    def brought(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
+    def brought(self, trial: Trial, payload: Payload) -> None:
         """See `Journal.brought`."""
         kind = _kind_of(trial, payload)
         if isinstance(payload, Solution):
@@ -62,6 +64,8 @@ class StreamJournal:
                 first_error=payload.first_error,
                 score=payload.score,
             )
+        elif isinstance(payload, Reward):
+            self._send(kind, trial, by=payload.by, score=payload.score, steps=list(payload.steps), gold=payload.oracle)
         else:
             self._send(kind, trial, where=payload.where, type=payload.type, message=payload.message)
 
@@ -90,7 +94,7 @@ class TeeJournal:
         for journal in self._journals:
             journal.called(trial, call)
 
-    def brought(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
+    def brought(self, trial: Trial, payload: Payload) -> None:
         """See `Journal.brought`."""
         for journal in self._journals:
             journal.brought(trial, payload)

@@ -24,6 +24,7 @@ from actorcritic.errors import BudgetExhausted
 from actorcritic.exploration import out_of_budget
 from actorcritic.graphs.journals import StreamJournal, TeeJournal
 from actorcritic.graphs.results import record_of
+from actorcritic.graphs.scoring import score, wants_reward
 from actorcritic.graphs.session import Journal, Session, SilentJournal
 from actorcritic.graphs.settings import SearchSettings, check_roles
 from actorcritic.graphs.trial import Attempt, act, judge, wants_critique
@@ -31,14 +32,14 @@ from actorcritic.protocols import Actor, Critic
 from actorcritic.records import ProblemInput, problem_of
 from actorcritic.search.strategies import load_policy, parse_strategy
 from actorcritic.tasks.checkers import vote_key
-from actorcritic.types import Action, Critique, Failure, JsonValue, Problem, Solution, StopReason, Trial
+from actorcritic.types import Action, Critique, Failure, JsonValue, Problem, Reward, Solution, StopReason, Trial
 
 __all__ = ["RefinementGraph", "RefinementState", "refinement_graph"]
 
 T = TypeVar("T")
 
-STEPS_PER_TRIAL = 3
-"""Supersteps of one trial: the move, the critique, the route."""
+STEPS_PER_TRIAL = 4
+"""Supersteps of one trial at most: the move, the critique, the score, the route."""
 SEEN = 6
 """How many of the latest token sequences the state remembers, so that a shared prefix is not billed again."""
 MOVES = {
@@ -82,6 +83,7 @@ class _Progress:
     """The trial at work."""
     solution: Solution | None = None
     critique: Critique | None = None
+    reward: Reward | None = None
     failure: Failure | None = None
     cost: Spend = Spend()
     """What the trial at work was charged."""
@@ -167,6 +169,19 @@ class _Loop:
         critique, progress = await _within(progress, session, trial, call)
         return _saved(replace(progress, critique=critique))
 
+    async def reward(self, state: RefinementState) -> RefinementState:
+        """Let a reward model or a verifier score the solution of the trial at work."""
+        progress, session = self.open(state)
+        trial, solution = progress.trial, progress.solution
+        assert trial is not None and solution is not None  # see `after_critique`
+
+        async def call(lease: Lease) -> Reward | None:
+            meter = session.meter(trial, lease)
+            return await score(self.settings.scorers, session.problem, trial, solution, meter, session.brought)
+
+        reward, progress = await _within(progress, session, trial, call)
+        return _saved(replace(progress, reward=reward))
+
     async def route(self, state: RefinementState) -> RefinementState:
         """Settle the trial at work, then ask for the next move or come to an end."""
         progress, session = self.open(state)
@@ -209,8 +224,14 @@ class _Loop:
         progress = decode(_Progress, state["progress"])
         trial, solution = progress.trial, progress.solution
         if self.critic is None or trial is None or solution is None or not wants_critique(trial, solution):
-            return "route"
+            return self.after_critique(state)
         return "critique"
+
+    def after_critique(self, state: RefinementState) -> str:
+        """Return the scorer's node where the trial wants a score."""
+        progress = decode(_Progress, state["progress"])
+        trial, solution = progress.trial, progress.solution
+        return "score" if trial is not None and solution is not None and wants_reward(trial, solution) else "route"
 
 
 def refinement_graph(
@@ -237,18 +258,20 @@ def refinement_graph(
         InputError: the strategy needs another critic.
     """
     chosen = settings if settings is not None else SearchSettings(strategy=parse_strategy("revise"))
-    check_roles(chosen.strategy, critic, chosen.gold)
+    check_roles(chosen.strategy, critic, chosen.gold, chosen.scorers)
     loop = _Loop(actor, critic, chosen, journal)
     graph = StateGraph(RefinementState)
     graph.add_node("route", loop.route)
     graph.add_node("generate", loop.move)
     graph.add_node("revise", loop.move)
     graph.add_node("critique", loop.criticize)
+    graph.add_node("score", loop.reward)
     graph.add_edge(START, "route")
     graph.add_conditional_edges("route", loop.after_route, ["generate", "revise", END])
     for move in ("generate", "revise"):
-        graph.add_conditional_edges(move, loop.after_move, ["critique", "route"])
-    graph.add_edge("critique", "route")
+        graph.add_conditional_edges(move, loop.after_move, ["critique", "score", "route"])
+    graph.add_conditional_edges("critique", loop.after_critique, ["score", "route"])
+    graph.add_edge("score", "route")
     return graph.compile(name="refinement").with_config(recursion_limit=_recursion_limit(chosen))
 
 
@@ -289,7 +312,7 @@ async def _result_of(problem: Problem, progress: _Progress) -> Attempt | Failure
     if progress.solution is None:
         return progress.failure
     key = await vote_key(problem, progress.solution)
-    return Attempt(solution=progress.solution, critique=progress.critique, vote_key=key)
+    return Attempt(solution=progress.solution, critique=progress.critique, reward=progress.reward, vote_key=key)
 
 
 def _saved(progress: _Progress) -> RefinementState:

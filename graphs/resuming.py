@@ -58,8 +58,12 @@ def resume_session(
 
 
 def _attempt(past: PastTrial) -> Attempt | None:
-    """Return what a settled trial left behind."""
-    return None if past.solution is None else Attempt(solution=past.solution, critique=past.critique)
+    """Return what a settled trial left behind; what a cancelled one had brought does not count."""
+    return (
+        None
+        if past.solution is None or past.outcome is None
+        else Attempt(solution=past.solution, critique=past.critique, reward=past.reward)
+    )
 
 
 def _ran_dry(past: Replay, session: Session) -> bool:

@@ -21,7 +21,7 @@ from actorcritic.graphs.tree_search import new_session, solve_all
 from actorcritic.graphs.trial import Attempt
 from actorcritic.protocols import Actor, Critic
 from actorcritic.search.strategies import STRATEGIES, StrategySpec
-from actorcritic.types import Critique, Failure, Outcome, Problem, Solution, Trial
+from actorcritic.types import Failure, Outcome, Payload, Problem, Trial
 
 __all__ = ["BudgetJournal", "Reading", "ScaledResult", "SharedClock", "is_anytime", "search_budgets"]
 
@@ -108,7 +108,7 @@ class BudgetJournal(SilentJournal):
         self._failures = 0
         self._failed: dict[int, int] = {}
 
-    def brought(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
+    def brought(self, trial: Trial, payload: Payload) -> None:
         """See `Journal.brought`."""
         if isinstance(payload, Failure):
             self._failed[trial.id] = self._failed.get(trial.id, 0) + 1

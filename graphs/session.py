@@ -14,7 +14,7 @@ from actorcritic.budget import Lease, Spend
 from actorcritic.exploration import Search
 from actorcritic.graphs.trial import Attempt, outcome_of
 from actorcritic.metering import Call, CallMeter, Price, derive_seed
-from actorcritic.types import Critique, Failure, Outcome, Problem, Solution, StopReason, Trial
+from actorcritic.types import Failure, Outcome, Payload, Problem, StopReason, Trial
 
 __all__ = ["Journal", "ProblemResult", "Session", "SilentJournal"]
 
@@ -30,7 +30,7 @@ class Journal(Protocol):
         """Hear of a finished call."""
         ...
 
-    def brought(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
+    def brought(self, trial: Trial, payload: Payload) -> None:
         """Hear of what a trial brought forth."""
         ...
 
@@ -52,7 +52,7 @@ class SilentJournal:
     def called(self, trial: Trial, call: Call) -> None:
         """Forget it."""
 
-    def brought(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
+    def brought(self, trial: Trial, payload: Payload) -> None:
         """Forget it."""
 
     def committed(self, trial: Trial, result: Outcome | Failure | None, spend: Spend) -> None:
@@ -106,7 +106,7 @@ class Session(Search[Attempt]):
             on_call=lambda call: self.journal.called(trial, call),
         )
 
-    def brought(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
+    def brought(self, trial: Trial, payload: Payload) -> None:
         """Take what a trial brings forth."""
         if isinstance(payload, Failure):
             self.failures.append(payload)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from actorcritic.budget import Budget
 from actorcritic.errors import InputError
 from actorcritic.graphs.results import RunFacts
+from actorcritic.graphs.scoring import Scorers, check_scorers
 from actorcritic.graphs.trial import Gold
 from actorcritic.metering import Price, derive_seed
 from actorcritic.protocols import Critic
@@ -37,6 +38,9 @@ class SearchSettings:
     gold: Gold | None = None
     """Makes the run an oracle run: says whether a solution is right, to a strategy that asks (`refine:gate=oracle`)."""
 
+    scorers: Scorers = field(default_factory=Scorers)
+    """Who scores beside the critic, for a strategy that asks (`score=reward-model`, `score=verifier`)."""
+
     def __post_init__(self) -> None:
         """Refuse a window without room, and gold that nobody asks for."""
         if self.width < 1:
@@ -54,25 +58,32 @@ class SearchSettings:
         """Return a fresh policy for a problem, seeded from the run's seed and the problem."""
         return make_policy(self.strategy, seed=derive_seed(self.seed, problem.id, "policy"), budgeted=self.limited)
 
+    def oracle(self, critic: Critic | None) -> bool:
+        """Return whether a gold answer or the task's own checker takes part in the search."""
+        return self.gold is not None or (critic is not None and critic.oracle) or self.scorers.oracle(self.strategy)
+
     def facts(self, critic: Critic | None, run: str | None = None) -> RunFacts:
         """Return what every result says of the run."""
         return RunFacts(
             strategy=str(self.strategy),
             seed=self.seed,
             width=self.width,
-            oracle=self.gold is not None or (critic is not None and critic.oracle),
+            oracle=self.oracle(critic),
             budget="hard" if self.exact else "estimated",
             run=run,
         )
 
 
-def check_roles(spec: StrategySpec, critic: Critic | None, gold: Gold | None = None) -> None:
-    """Refuse a strategy that lacks the critic or the gold verdicts that it needs.
+def check_roles(
+    spec: StrategySpec, critic: Critic | None, gold: Gold | None = None, scorers: Scorers | None = None
+) -> None:
+    """Refuse a strategy that lacks the critic, the gold verdicts or the scorer that it needs.
 
     Raises:
-        InputError: it needs a critic and there is none, or it needs an oracle and this is no oracle run.
+        InputError: it needs one and there is none, or it needs an oracle and this is no oracle run.
     """
     if critic is None and needs_critic(spec):
         raise InputError(f"the strategy {spec} needs a critic: give one, or choose greedy or majority")
     if needs_oracle(spec) and gold is None and (critic is None or not critic.oracle):
         raise InputError(f"the strategy {spec} needs an oracle run: give gold verdicts, or an oracle critic")
+    check_scorers(spec, scorers if scorers is not None else Scorers())

@@ -56,7 +56,7 @@ async def search_problem(
     session: Session, actor: Actor, critic: Critic | None, settings: SearchSettings
 ) -> ProblemResult:
     """Search one problem to its end, every trial a run of the trial graph."""
-    graph = trial_graph(actor, critic, settings.gold)
+    graph = trial_graph(actor, critic, settings.gold, settings.scorers)
 
     async def run(trial: Trial, parent: Attempt | None, lease: Lease) -> Attempt | Failure:
         state: TrialState = {
@@ -72,7 +72,7 @@ async def search_problem(
             return failure
         solution: Solution = end["solution"]
         key = await vote_key(session.problem, solution)
-        return Attempt(solution=solution, critique=end.get("critique"), vote_key=key)
+        return Attempt(solution=solution, critique=end.get("critique"), vote_key=key, reward=end.get("reward"))
 
     exploration = Exploration(search=session, run=run, width=settings.width, trial_tokens=settings.trial_tokens)
     return session.conclude(await exploration.explore(settings.budget.seconds))
@@ -113,7 +113,7 @@ def tree_search_graph(
         InputError: the strategy needs another critic.
     """
     chosen = settings if settings is not None else SearchSettings(strategy=parse_strategy("revise"))
-    check_roles(chosen.strategy, critic, chosen.gold)
+    check_roles(chosen.strategy, critic, chosen.gold, chosen.scorers)
 
     async def explore(state: TreeSearchState) -> TreeSearchState:
         problem = problem_of(state["problem"])

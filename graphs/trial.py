@@ -15,6 +15,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from actorcritic.errors import ActorCriticError, BudgetExhausted, InputError
 from actorcritic.exploration import without_means
+from actorcritic.graphs.scoring import Scorers, score, wants_reward
 from actorcritic.protocols import Actor, Critic, Meter
 from actorcritic.search.policy import ORACLE
 from actorcritic.types import (
@@ -22,7 +23,9 @@ from actorcritic.types import (
     Critique,
     Failure,
     Outcome,
+    Payload,
     Problem,
+    Reward,
     Sampling,
     Solution,
     StepCritique,
@@ -48,8 +51,8 @@ __all__ = [
 class Emit(Protocol):
     """Takes what a trial brings forth, as it happens: for the log and for whoever watches."""
 
-    def __call__(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
-        """Take a solution, a critique or a failure of a trial."""
+    def __call__(self, trial: Trial, payload: Payload) -> None:
+        """Take a solution, a critique, a reward or a failure of a trial."""
         ...
 
 
@@ -61,6 +64,8 @@ class Attempt:
     critique: Critique | None = None
     vote_key: str | None = None
     """Canonical form of the answer, by which votes compare; None = no answer."""
+    reward: Reward | None = None
+    """What the reward model or the verifier gave it; None = nobody was asked, or it failed."""
 
 
 class TrialState(TypedDict, total=False):
@@ -73,6 +78,7 @@ class TrialState(TypedDict, total=False):
     emit: Emit
     solution: Solution
     critique: Critique
+    reward: Reward
     failure: Failure
 
 
@@ -145,14 +151,18 @@ def wants_critique(trial: Trial, solution: Solution) -> bool:
     return solution.complete or "max_steps" in trial.options
 
 
-def trial_graph(actor: Actor, critic: Critic | None, gold: Gold | None = None) -> TrialGraph:
-    """Compile the graph of one trial: `actor`, then `critic` where the trial wants one and there is one.
+def trial_graph(
+    actor: Actor, critic: Critic | None, gold: Gold | None = None, scorers: Scorers | None = None
+) -> TrialGraph:
+    """Compile the graph of one trial: `actor`, then `critic` and `scorer` where the trial wants one and there is one.
 
     Args:
         actor: Who writes.
         critic: Who judges.
         gold: Gives the verdict of trials that ask for the oracle's; with it the run is an oracle run.
+        scorers: Who gives a reward to trials that ask for one.
     """
+    rewarders = scorers if scorers is not None else Scorers()
 
     async def actor_node(state: TrialState) -> TrialState:
         result = await act(actor, state["problem"], state["trial"], state.get("parent"), state["meter"], state["emit"])
@@ -165,18 +175,30 @@ def trial_graph(actor: Actor, critic: Critic | None, gold: Gold | None = None) -
         )
         return {"critique": critique} if critique is not None else {}
 
+    async def scorer_node(state: TrialState) -> TrialState:
+        reward = await score(
+            rewarders, state["problem"], state["trial"], state["solution"], state["meter"], state["emit"]
+        )
+        return {"reward": reward} if reward is not None else {}
+
     def after_actor(state: TrialState) -> str:
         solution = state.get("solution")
         if critic is None or solution is None or not wants_critique(state["trial"], solution):
-            return END
+            return after_critic(state)
         return "critic"
+
+    def after_critic(state: TrialState) -> str:
+        solution = state.get("solution")
+        return "scorer" if solution is not None and wants_reward(state["trial"], solution) else END
 
     graph = StateGraph(TrialState)
     graph.add_node("actor", actor_node)
     graph.add_node("critic", critic_node)
+    graph.add_node("scorer", scorer_node)
     graph.add_edge(START, "actor")
-    graph.add_conditional_edges("actor", after_actor, ["critic", END])
-    graph.add_edge("critic", END)
+    graph.add_conditional_edges("actor", after_actor, ["critic", "scorer", END])
+    graph.add_conditional_edges("critic", after_critic, ["scorer", END])
+    graph.add_edge("scorer", END)
     return graph.compile(checkpointer=False, name="trial")
 
 
@@ -235,6 +257,8 @@ def outcome_of(attempt: Attempt, tokens: int) -> Outcome:
         steps=len(solution.steps),
         tokens=tokens,
         step_scores=tuple(step.score for step in attempt.critique.steps) if attempt.critique is not None else (),
+        reward=attempt.reward.score if attempt.reward is not None else None,
+        step_rewards=attempt.reward.steps if attempt.reward is not None else (),
     )
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 from actorcritic.budget import Spend
 from actorcritic.graphs.session import ProblemResult
 from actorcritic.metering import Call
-from actorcritic.types import Action, Critique, Failure, Outcome, Solution, Trial, Verdict
+from actorcritic.types import Action, Critique, Failure, Outcome, Payload, Reward, Solution, Trial, Verdict
 
 __all__ = ["Judged", "Transcript", "print_summary", "printable"]
 
@@ -47,6 +47,7 @@ class Transcript:
 
     solutions: dict[int, Solution] = field(default_factory=dict[int, Solution])
     critiques: dict[int, Critique] = field(default_factory=dict[int, Critique])
+    rewards: dict[int, Reward] = field(default_factory=dict[int, Reward])
     failures: dict[int, list[Failure]] = field(default_factory=dict[int, list[Failure]])
     trials: dict[int, Trial] = field(default_factory=dict[int, Trial])
 
@@ -57,12 +58,14 @@ class Transcript:
     def called(self, trial: Trial, call: Call) -> None:
         """See `Journal.called`; a transcript shows no single calls."""
 
-    def brought(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
+    def brought(self, trial: Trial, payload: Payload) -> None:
         """See `Journal.brought`."""
         if isinstance(payload, Solution):
             self.solutions[trial.id] = payload
         elif isinstance(payload, Critique):
             self.critiques[trial.id] = payload
+        elif isinstance(payload, Reward):
+            self.rewards[trial.id] = payload
         else:
             self.failures.setdefault(trial.id, []).append(payload)
 
@@ -105,6 +108,9 @@ class Transcript:
         notes = [] if solution.complete else ["cut off"]
         if critique is not None and critique.score is not None:
             notes.append(f"score {critique.score:.2f}")
+        reward = self.rewards.get(trial.id)
+        if reward is not None:
+            notes.append(f"{printable(reward.by)}: {'unscored' if reward.score is None else f'{reward.score:.2f}'}")
         if chosen:
             notes.append("chosen")
         if notes:

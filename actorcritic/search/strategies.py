@@ -36,6 +36,7 @@ __all__ = [
     "needs_critic",
     "needs_oracle",
     "parse_strategy",
+    "score_source",
 ]
 
 POLICIES: tuple[type[TreePolicy], ...] = (
@@ -132,6 +133,11 @@ def load_policy(state: dict[str, JsonValue]) -> TreePolicy:
 def needs_critic(spec: StrategySpec) -> bool:
     """Return whether the strategy asks for critiques."""
     return make_policy(spec).needs_critic
+
+
+def score_source(spec: StrategySpec) -> str:
+    """Return whose score the strategy goes by: one of the choices of `ranking.SCORE`."""
+    return make_policy(spec).source
 
 
 def needs_oracle(spec: StrategySpec) -> bool:

@@ -16,9 +16,21 @@ from actorcritic.budget import Charge
 from actorcritic.codec import decode, encode
 from actorcritic.errors import RecordError
 from actorcritic.metering import Call
-from actorcritic.types import Action, JsonValue, Solution, Usage
+from actorcritic.types import Action, JsonValue, Reward, Solution, Usage
 
-__all__ = ["DONE", "SCHEMA_VERSION", "Event", "Kind", "call_payload", "parse_line", "read_call", "spans", "to_line"]
+__all__ = [
+    "DONE",
+    "SCHEMA_VERSION",
+    "Event",
+    "Kind",
+    "call_payload",
+    "parse_line",
+    "read_call",
+    "read_score",
+    "score_payload",
+    "spans",
+    "to_line",
+]
 
 SCHEMA_VERSION = 1
 """Of the event's own fields and of every payload; a reader for each older version stays in `parse_line`."""
@@ -50,7 +62,7 @@ class Kind(StrEnum):
     TOOL_CALLED = "tool_called"
     """`name`, `arguments`, `result`."""
     SCORED = "scored"
-    """A verifier's or reward model's word: `by`, `score`, `gold` (whether a gold answer was used)."""
+    """A verifier's or reward model's word: `by`, `score`, `steps`, `gold` (whether a gold answer was used)."""
     DERIVED = "derived"
     """What a collection step made of the trial, or of the whole problem where no trial is named: `step`, the name of
     that step, and the fields that it documents. Written after the search; a resumed search passes over it."""
@@ -185,6 +197,21 @@ def read_call(payload: Mapping[str, JsonValue]) -> Call:
         },
     )
     return replace(call, charge=charge)
+
+
+def score_payload(reward: Reward) -> dict[str, JsonValue]:
+    """Return what a reward model or a verifier said during a search, as it is logged."""
+    return {"by": reward.by, "score": reward.score, "steps": list(reward.steps), "gold": reward.oracle}
+
+
+def read_score(payload: Mapping[str, JsonValue]) -> Reward:
+    """Return the reward that `score_payload` wrote.
+
+    Raises:
+        RecordError: the payload has another shape.
+    """
+    named = {"by": payload.get("by"), "score": payload.get("score"), "oracle": payload.get("gold")}
+    return decode(Reward, {**named, "steps": payload.get("steps", [])})
 
 
 def spans(solution: Solution) -> list[JsonValue]:

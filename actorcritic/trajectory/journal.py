@@ -14,9 +14,9 @@ from typing import Protocol
 from actorcritic.budget import Spend
 from actorcritic.codec import encode
 from actorcritic.metering import Call
-from actorcritic.trajectory.events import DONE, Event, Kind, call_payload, spans
+from actorcritic.trajectory.events import DONE, Event, Kind, call_payload, score_payload, spans
 from actorcritic.trajectory.recorder import Recorder
-from actorcritic.types import Critique, Failure, JsonValue, Outcome, Solution, StopReason, Trial
+from actorcritic.types import Critique, Failure, JsonValue, Outcome, Payload, Reward, Solution, StopReason, Trial
 
 __all__ = ["Conclusion", "TrajectoryJournal", "record_run_started", "utc_now"]
 
@@ -88,16 +88,19 @@ class TrajectoryJournal:
         self._now = now
 
     def note(self, kind: Kind, trial: Trial | None = None, payload: Mapping[str, JsonValue] | None = None) -> None:
-        """Record any event: a tool call, a score, a limit that was met, an interruption."""
+        """Record any event: a tool call, a limit that was met, an interruption."""
+        self._record(kind, None if trial is None else trial.id, None if trial is None else trial.parent, payload or {})
+
+    def _record(self, kind: Kind, trial: int | None, parent: int | None, payload: Mapping[str, JsonValue]) -> None:
         event = Event(
             kind=kind,
             run=self._run,
             problem=self._problem,
             seq=self.next_seq,
-            trial=None if trial is None else trial.id,
-            parent=None if trial is None else trial.parent,
+            trial=trial,
+            parent=parent,
             time=self._now(),
-            payload={} if payload is None else payload,
+            payload=payload,
         )
         self._recorder.record(event)
         self.next_seq += 1
@@ -114,12 +117,14 @@ class TrajectoryJournal:
         """Record a call that ended."""
         self.note(Kind.CALLED, trial, call_payload(call))
 
-    def brought(self, trial: Trial, payload: Solution | Critique | Failure) -> None:
+    def brought(self, trial: Trial, payload: Payload) -> None:
         """Record what a trial brought forth."""
         if isinstance(payload, Solution):
             self.note(DONE[trial.action], trial, {"solution": encode(payload), "spans": spans(payload)})
         elif isinstance(payload, Critique):
             self.note(Kind.CRITIQUED, trial, {"critique": encode(payload)})
+        elif isinstance(payload, Reward):
+            self.note(Kind.SCORED, trial, score_payload(payload))
         else:
             self.note(Kind.FAILED, trial, {"failure": encode(payload)})
 
@@ -131,6 +136,17 @@ class TrajectoryJournal:
         elif result is not None:
             payload["failure"] = encode(result)
         self.note(Kind.COMMITTED, trial, payload)
+
+    def scored(self, trial: int, *, by: str, score: float, gold: bool) -> None:
+        """Record what somebody says of a settled trial, such as the task's checker after the search.
+
+        Args:
+            trial: Which one.
+            by: Who says it: `checker:NAME` ...
+            score: In [0, 1], 1 = certainly correct.
+            gold: Whether a gold answer or the task's own checker stands behind it.
+        """
+        self._record(Kind.SCORED, trial, None, {"by": by, "score": score, "gold": gold})
 
     def interrupted(self, reason: str) -> None:
         """Record that the work broke off, to be taken up later."""

@@ -14,8 +14,8 @@ from actorcritic.codec import decode
 from actorcritic.errors import BudgetExhausted, RecordError
 from actorcritic.metering import Call
 from actorcritic.search.policy import Policy
-from actorcritic.trajectory.events import DONE, Event, Kind, read_call
-from actorcritic.types import Critique, Failure, JsonValue, Outcome, Solution, Trial
+from actorcritic.trajectory.events import DONE, Event, Kind, read_call, read_score
+from actorcritic.types import Critique, Failure, JsonValue, Outcome, Reward, Solution, Trial
 
 __all__ = ["PastTrial", "Replay", "replay"]
 
@@ -27,8 +27,11 @@ class PastTrial:
     trial: Trial
     solution: Solution | None = None
     critique: Critique | None = None
+    reward: Reward | None = None
     failure: Failure | None = None
     """Why there is no solution; a critic's failure leaves the solution standing and is none."""
+    outcome: Outcome | None = None
+    """What the policy was told; None also where the trial was cancelled, though a solution may stand."""
     calls: list[Call] = field(default_factory=list[Call])
     """Every call that ended, those that brought nothing included."""
 
@@ -112,6 +115,8 @@ class _Replayer:
             past.solution = decode(Solution, payload.get("solution"))
         elif event.kind is Kind.CRITIQUED:
             past.critique = decode(Critique, payload.get("critique"))
+        elif event.kind is Kind.SCORED:
+            past.reward = read_score(payload)
         elif event.kind is Kind.FAILED:
             failure = decode(Failure, payload.get("failure"))
             self.failures.append(failure)
@@ -128,7 +133,8 @@ class _Replayer:
             lease.charge(call.charge)
         self.ledger.commit(trial)
         if "outcome" in payload:
-            self.policy.tell(trial, decode(Outcome, payload["outcome"]))
+            past.outcome = decode(Outcome, payload["outcome"])
+            self.policy.tell(trial, past.outcome)
         elif "failure" in payload:
             past.failure = decode(Failure, payload["failure"])
             self.policy.fail(trial, past.failure)

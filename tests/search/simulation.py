@@ -37,7 +37,10 @@ class Random:
         scored = trial.options["critique"] and draw.random() >= self.unscored
         verdict = (Verdict.CORRECT if right else Verdict.INCORRECT) if scored else Verdict.UNSCORED
         each = random.Random(f"{self.seed} {trial.id}")
-        rewarded = trial.options.get("reward") is not None and random.Random(f"{self.seed} {trial.id} r").random() >= self.unscored
+        rewarded = (
+            trial.options.get("reward") is not None
+            and random.Random(f"{self.seed} {trial.id} r").random() >= self.unscored
+        )
         return Outcome(
             complete=complete,
             vote_key=("right" if right else draw.choice(["x", "y", "z"])) if complete else None,
