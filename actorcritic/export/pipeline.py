@@ -160,6 +160,8 @@ class _Work:
         """Return a row that shows nothing it may not and is not too long."""
         if isinstance(result, Drop):
             return result
+        if not result.attempts:
+            raise TypeError(f"recipe {self._order.recipe.name}: a row of no attempt")
         shown = leak(result, episode, self._order.recipe, self._order.setting)
         if shown is not None:
             return Drop(f"leak: {shown} in the prompt")
@@ -216,8 +218,8 @@ class _Facts:
         self._unfinished += not episode.finished
         self._attempts += len(episode.attempts)
         self._oracle = self._oracle or episode.oracle
-        self._strategies.update({origin.strategy} - {None})
-        self._libraries.update({origin.library} - {None})
+        self._strategies.update(filter(None, [origin.strategy]))
+        self._libraries.update(filter(None, [origin.library]))
         self._models.update(dict.fromkeys(origin.models))
 
     def summary(self) -> RunSummary:

@@ -14,7 +14,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import cast
 
-from actorcritic.codec import encode
 from actorcritic.errors import InputError
 from actorcritic.export.pipeline import Export
 from actorcritic.export.recipe import Columns
@@ -102,15 +101,16 @@ def manifest_of(export: Export, texts: Mapping[str, bytes] | None = None) -> dic
 
 def _run_facts(export: Export) -> dict[str, JsonValue]:
     run = export.run
-    models = [
-        {**cast("dict[str, JsonValue]", encode(model)), "licence": model.licence or "unknown"} for model in run.models
+    models: list[JsonValue] = [
+        {"role": model.role, "name": model.name, "model": model.model, "licence": model.licence or "unknown"}
+        for model in run.models
     ]
     return {
         "ids": list(run.runs),
         "unfinished_problems": run.unfinished,
         "strategies": list(run.strategies),
         "library_versions": list(run.libraries),
-        "models": cast("list[JsonValue]", models),
+        "models": models,
     }
 
 
@@ -121,9 +121,8 @@ def _problems_in(rows: Sequence[Columns]) -> int:
 def _filters_in(export: Export) -> list[JsonValue]:
     """Return every filter that some row has passed, in order of appearance."""
     rows = [row for split in export.rows.values() for row in split]
-    return list(
-        dict.fromkeys(name for row in rows for name in cast("dict[str, list[str]]", row["provenance"])["filters"])
-    )
+    passed = (cast("dict[str, list[str]]", row["provenance"])["filters"] for row in rows)
+    return list(dict.fromkeys(name for names in passed for name in names))
 
 
 def _lines(rows: Sequence[Columns]) -> bytes:

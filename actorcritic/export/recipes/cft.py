@@ -1,8 +1,8 @@
 """Critique fine-tuning: learn to write the critique of a candidate solution.
 
 CFT (Wang et al. 2025, arXiv 2501.17703) and its one-problem variant (arXiv 2506.03295): many candidates by several
-solvers, critiques by several teachers, of which the incorrect and inconsistent are left out. Loss on the critique alone;
-choose the checkpoint by accuracy in solving, and evaluate in the ordinary solving mode.
+solvers, critiques by several teachers, of which the incorrect and inconsistent are left out. Loss on the critique
+alone; choose the checkpoint by accuracy in solving, and evaluate in the ordinary solving mode.
 Deviation: a critique that does not end with the paper's conclusion gets it from its verdict.
 """
 
@@ -58,7 +58,10 @@ def _cluster(attempt: EpisodeAttempt) -> str | None:
 def _critiques(episode: Episode, attempt: EpisodeAttempt, solution: Solution, setting: Setting) -> Iterator[Result]:
     """Yield the rows of one candidate, one per teacher."""
     teachers: set[str] = set()
-    for judgement in judgements(episode, attempt):
+    said = list(judgements(episode, attempt))
+    if not said:
+        yield Drop("candidate without a critique")
+    for judgement in said:
         reason = _inconsistency(episode, attempt, solution, judgement, setting)
         if reason is None and judgement.critic in teachers:
             reason = "second critique of a candidate by one teacher"
@@ -71,8 +74,6 @@ def _critiques(episode: Episode, attempt: EpisodeAttempt, solution: Solution, se
             attempts=tuple(dict.fromkeys((attempt.id, judgement.trial))),
             filters=("readable", "verdict agrees", "correction agrees", "distinct"),
         )
-    if not teachers:
-        yield Drop("candidate without a critique that is right")
 
 
 def _inconsistency(

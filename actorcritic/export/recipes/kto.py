@@ -1,8 +1,8 @@
 """KTO: every attempt by itself, with whether it is good; no pairs.
 
 KTO (Ethayarajh et al. 2024, arXiv 2402.01306). The two sides are balanced by weights: the paper asks for
-weight x number of good rows over weight x number of bad ones in [1, 4/3]. TRL forms its KL pairs by rotating inside each
-batch, so rows are shuffled here, the sampler must be sequential and a batch hold more than one row.
+weight x number of good rows over weight x number of bad ones in [1, 4/3]. TRL forms its KL pairs by rotating inside
+each batch, so rows are shuffled here, the sampler must be sequential and a batch hold more than one row.
 With `unit=step` a row is one step of a search tree, good where its value is at least `tau`.
 """
 

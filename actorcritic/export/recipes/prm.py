@@ -4,7 +4,7 @@ Math-Shepherd (Wang et al. 2023, arXiv 2312.08935): from every step N completion
 gold answer, soft label = the share that does. Nothing after the first wrong step is labelled. `source=value` takes the
 values of a search tree in place of completions, `source=exact` the task's own step checker.
 
-    form=steps    {prompt, completions: [step], labels: [bool or float]}: TRL's former stepwise type, for our own trainer
+    form=steps    {prompt, completions: [step], labels: [bool or float]}: TRL's former stepwise type
     form=tokens   {input_ids, labels}: every step is followed by `?`, whose label is `+` or `-` and the only live one;
                   the score of a step is the softmax over those two where the `?` is predicted
 
@@ -35,7 +35,6 @@ IGNORED = -100
 def _rows(episode: Episode, setting: Setting) -> Iterator[Result]:
     """Yield the attempts of a problem with a label per step."""
     sources = {"rollouts": _from_rollouts, "value": _from_values, "exact": _from_checker}
-    soft = setting.options.text("labels") == "soft"
     seen: set[str] = set()
     for attempt, values in sources[setting.options.text("source")](episode):
         solution = attempt.solution
@@ -49,7 +48,7 @@ def _rows(episode: Episode, setting: Setting) -> Iterator[Result]:
             yield Drop("same as another attempt of its problem")
         else:
             seen.add(solution.text)
-            yield _row(episode, attempt, solution, _until_wrong(values), setting=setting, soft=soft)
+            yield _row(episode, attempt, solution, _until_wrong(values), setting)
 
 
 _Labelled: TypeAlias = Iterator[tuple[EpisodeAttempt, Sequence[float] | None]]
@@ -103,14 +102,9 @@ def _until_wrong(values: Sequence[float]) -> Sequence[float]:
 
 
 def _row(
-    episode: Episode,
-    attempt: EpisodeAttempt,
-    solution: Solution,
-    values: Sequence[float],
-    *,
-    setting: Setting,
-    soft: bool,
+    episode: Episode, attempt: EpisodeAttempt, solution: Solution, values: Sequence[float], setting: Setting
 ) -> Row:
+    soft = setting.options.text("labels") == "soft"
     steps = [step.text for step in solution.steps[: len(values)]]
     labels: list[JsonValue] = [value if soft else value > 0 for value in values]
     if setting.form == "tokens":
@@ -119,9 +113,7 @@ def _row(
         columns = marked_tokens(setting.prompt(episode.problem), steps, [value > 0 for value in values], setting.tokens)
     else:
         columns = {"prompt": episode.problem.text, "completions": cast("list[JsonValue]", steps), "labels": labels}
-    return Row(
-        columns=columns, attempts=(attempt.id,), filters=("labelled", "distinct", "cut after the first wrong step")
-    )
+    return Row(columns=columns, attempts=(attempt.id,), filters=("labelled", "distinct", "cut after an error"))
 
 
 def marked_tokens(

@@ -4,7 +4,7 @@ RFT (Yuan et al. 2023, arXiv 2308.01825) with the cap of ReST-EM (Singh et al. 2
 `sources=all`, the rationalised solutions of STaR (Zelikman et al. 2022, arXiv 2203.14465), whose hint no row holds.
 Retrain from the base model in every round.
 Deviations: solutions are distinct by their equations, as in RFT, or by their words where they have none; which of them
-stay under the cap is chosen by shared runs of three words in place of edit distance, which costs the square of their length.
+stay under the cap is chosen by shared runs of three words in place of edit distance, whose cost is quadratic.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from actorcritic.types import Action, Solution
 
 __all__ = ["RECIPE"]
 
-_FORMULA = re.compile(r"[\d.,+\-*/×÷^()=\s]+")
+_FORMULA = re.compile(r"[\d.,+\-*/×÷^()= \t]+")
 _OPERATION = re.compile(r"\d\s*[-+*/×÷^]")
 
 
@@ -113,7 +113,8 @@ def _likeness(one: set[tuple[str, ...]], other: set[tuple[str, ...]]) -> float:
 
 RECIPE = Recipe(
     name="rft",
-    paper="Yuan et al. 2023, arXiv:2308.01825; Singh et al. 2023, arXiv:2312.06585; Zelikman et al. 2022, arXiv:2203.14465",
+    paper="Yuan et al. 2023, arXiv:2308.01825; Singh et al. 2023, arXiv:2312.06585; "
+    "Zelikman et al. 2022, arXiv:2203.14465",
     summary="rejection sampling: correct, distinct solutions",
     forms={"sft": Form(dataset="prompt-completion", trainer="SFTTrainer")},
     rows=_rows,
@@ -122,8 +123,6 @@ RECIPE = Recipe(
         integer("cap", 10, "Solutions per problem at most."),
         choice("distinct", ("equations", "words"), "By what two solutions are the same."),
         choice("select", ("diverse", "first"), "Which of them stay under the cap."),
-        choice(
-            "sources", ("own", "all"), "all = also solutions written after a critique or with the answer as a hint."
-        ),
+        choice("sources", ("own", "all"), "all = also what was written after a critique or a hint."),
     ),
 )

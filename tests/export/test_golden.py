@@ -1,0 +1,94 @@
+"""What every recipe makes of the synthetic log, and what all of them owe.
+
+After an intended change, `UPDATE_GOLDEN=1 pytest tests/export/test_golden.py` writes them anew; read the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from actorcritic.export.leakage import leak
+from actorcritic.export.pipeline import Export, Order, export_run
+from actorcritic.export.recipe import Row
+from actorcritic.export.recipes import RECIPES
+from actorcritic.trajectory.episodes import read_episodes
+from tests.export.log import Words, rows_of, setting_of, write_log
+
+GOLDEN = Path(__file__).with_name("golden")
+VARIANTS = ("kto:unit=step", "prm:form=tokens", "prm:source=value", "prm:labels=soft", "rft:sources=all")
+"""Beside every recipe with its defaults."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_log(tmp_path_factory.mktemp("log") / "run")
+
+
+def export_of(run: Path, text: str, seed: int = 0) -> Export:
+    recipe, setting = setting_of(text, seed=seed, tokenizer=Words())
+    return export_run(run, Order(recipe=recipe, setting=setting, share=0.5))
+
+
+@pytest.mark.parametrize("text", [*RECIPES, *VARIANTS])
+def test_rows_are_the_golden_ones(run: Path, text: str) -> None:
+    export = export_of(run, text)
+    made = {"rows": export.rows, "drops": export.drops, "trainer_settings": export.trainer_settings}
+    path = GOLDEN / f"{text.replace(':', '-').replace('=', '-')}.json"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert json.loads(json.dumps(made)) == json.loads(path.read_text(encoding="utf-8"))
+    assert export.total > 0
+
+
+@pytest.mark.parametrize("text", [*RECIPES, *VARIANTS])
+def test_every_row_says_where_it_comes_from(run: Path, text: str) -> None:
+    episodes = {episode.problem.id: episode for episode in read_episodes(run)}
+    for row in rows_of(export_of(run, text)):
+        origin = row["provenance"]
+        assert isinstance(origin, dict) and origin["run"] == "log" and origin["oracle"] is False
+        assert origin["filters"] and origin["attempts"]
+        known = {attempt.id for attempt in episodes[str(origin["problem"])].attempts}
+        assert isinstance(origin["attempts"], list) and known.issuperset(map(int, map(str, origin["attempts"])))
+
+
+@pytest.mark.parametrize("text", [*RECIPES, *VARIANTS])
+def test_a_seed_decides_everything(run: Path, text: str) -> None:
+    one, again, other = (export_of(run, text, seed) for seed in (1, 1, 2))
+    assert one.rows == again.rows and one.drops == again.drops
+    assert other.total == one.total
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_a_hint_in_a_prompt_would_be_seen(run: Path, name: str) -> None:
+    """The leakage test of every recipe: each kind of help that it does not declare is found beside its real prompts."""
+    recipe, setting = setting_of(name, tokenizer=Words())
+    tried = 0
+    for episode in read_episodes(run):
+        gold = episode.gold.answer if episode.gold is not None else None
+        for row in recipe.rows(episode, setting):
+            if not isinstance(row, Row) or "prompt" not in row.columns:
+                continue
+            assert leak(row, episode, recipe, setting) is None
+            prompt = row.columns["prompt"]
+            extra = f"Hint: {gold}"
+            hinted = prompt + extra if isinstance(prompt, str) else [*_list(prompt), {"role": "user", "content": extra}]
+            spoilt = Row(columns={**row.columns, "prompt": hinted}, attempts=row.attempts)
+            assert leak(spoilt, episode, recipe, setting) == "gold"
+            tried += 1
+    assert tried
+
+
+def _list(value: object) -> list[object]:
+    assert isinstance(value, list)
+    return value
+
+
+def test_every_recipe_names_its_paper_and_has_a_test_of_its_own() -> None:
+    for name, recipe in RECIPES.items():
+        module = name.replace("-", "_")
+        assert recipe.name == name and "arXiv:" in recipe.paper
+        assert (GOLDEN.parent / "recipes" / f"test_{module}.py").is_file(), f"no acceptance test for {name}"
