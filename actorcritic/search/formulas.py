@@ -1,7 +1,7 @@
 """Selection formulas of tree search: mean value plus a bonus for what was tried little. Pure functions of counts.
 
-Every bonus is prior * scale(N) / (n + shift) ** power, where N are the visits of the parent and n those of the child,
-trials in flight counted among them.
+Every bonus is constant * prior * sqrt(growth(N)) / (n + shift) ** power, where N are the visits of the parent and n
+those of the child, trials in flight counted among them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Formula:
 
     constant: str
     """The option that holds its exploration constant."""
-    scale: Callable[[float], float]
+    growth: Callable[[float], float]
     """Of the parent's visits, >= 1."""
     shift: float
     power: float
@@ -27,16 +27,12 @@ class Formula:
     """Whether the bonus is in proportion to the child's prior probability."""
 
 
-def _root_of_log(visits: float) -> float:
-    return math.sqrt(math.log(visits))
-
-
 FORMULAS: Mapping[str, Formula] = {
     # Rosin 2011 in the form of Silver et al. 2017 (AlphaZero, arXiv 1712.01815).
-    "puct": Formula(constant="c_puct", scale=math.sqrt, shift=1, power=1, prior=True),
+    "puct": Formula(constant="c_puct", growth=float, shift=1, power=1, prior=True),
     # Kocsis and Szepesvari 2006 (UCT); with c_uct = sqrt(2) the bonus is that of UCB1.
-    "uct": Formula(constant="c_uct", scale=_root_of_log, shift=0, power=0.5, prior=False),
+    "uct": Formula(constant="c_uct", growth=math.log, shift=0, power=0.5, prior=False),
     # Putta et al. 2024 (Agent Q, arXiv 2408.07199), equation 7.
-    "agent-q": Formula(constant="c_exp", scale=_root_of_log, shift=1, power=0.5, prior=False),
+    "agent-q": Formula(constant="c_exp", growth=math.log, shift=1, power=0.5, prior=False),
 }
 """Every formula by its name."""

@@ -36,7 +36,7 @@ class Node:
     status: Status = Status.ASKED
     outcome: Outcome | None = None
     failure: Failure | None = None
-    children: list[int] = field(default_factory=list[int])
+    children: list[int] = field(default_factory=list)
     visits: int = 0
     """How many results were backed up through this node, its own included; 0 where a policy does not count."""
     value: float = 0.0
@@ -83,7 +83,8 @@ class Tree:
         """Hang a new trial into the tree."""
         node = Node(trial=trial)
         self.nodes.append(node)
-        self.children(trial.parent).append(trial.id)
+        siblings = self.roots if trial.parent is None else self.nodes[trial.parent].children
+        siblings.append(trial.id)
         return node
 
     def children(self, trial: int | None) -> list[int]:

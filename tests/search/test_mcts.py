@@ -51,9 +51,10 @@ def test_visits_add_up(selection: str, width: int) -> None:
             policy.tree[child].value for child in node.children
         )
         assert node.value == pytest.approx(total)
-    assert not any(policy._pending)
+    # A trial that nothing was selected beside was never counted as pending.
+    assert not any(place.pending for place in policy._places)
     done = [node for node in policy.tree if node.outcome is not None and node.outcome.score is not None]
-    assert policy._visits[0] == len(done) == sum(policy.tree[root].visits for root in policy.tree.roots)
+    assert policy._root.node.visits == len(done) == sum(policy.tree[root].visits for root in policy.tree.roots)
 
 
 def expected_child(policy: Mcts, children: list[int], visits: int, formula: str) -> int:
@@ -78,7 +79,7 @@ def test_the_formulas_are_the_papers(formula: str) -> None:
     for seed in range(60):
         at: Node | None = None
         while len(children := policy.tree.roots if at is None else at.children) == 3:
-            visits = policy._visits[0] if at is None else at.visits
+            visits = policy._root.node.visits if at is None else at.visits
             at = policy.tree[expected_child(policy, children, visits, formula)]
         (trial,) = policy.ask()
         assert at is not None and trial.parent == at.id
@@ -92,6 +93,17 @@ def test_trials_in_flight_count_as_visits_without_value() -> None:
         tell_all(policy, [wrong(0.6), wrong(0.5)])
     assert [trial.parent for trial in spread.ask(4)] == [0, 1, 0, 1]
     assert [trial.parent for trial in crowded.ask(4)] == [0, 0, 1, 1]
+
+
+def test_the_order_of_tells_does_not_show() -> None:
+    """Children are compared in the order of asking, so that of equals the earlier one is chosen in any case."""
+    for order in ((0, 1, 2), (2, 0, 1), (2, 1, 0)):
+        policy = Mcts(expand=3)
+        policy.ask(3)
+        for trial in order:
+            policy.tell(trial, wrong(0.5))
+        assert [place.node.id for place in policy._root.doors] == [0, 1, 2]
+        assert policy.ask()[0].parent == 0
 
 
 def test_a_batch_pays_for_nothing_twice() -> None:
@@ -189,11 +201,11 @@ def test_agent_q_s_value_mix() -> None:
     for alpha, parent in ((1.0, 0), (0.0, 1)):
         policy = Mcts(selection="agent-q", c_exp=0.0, expand=2, alpha=alpha)
         tell_all(policy, told[:2])
-        policy._mean[1], policy._mean[2] = 0.5, 0.5
+        policy._places[1].mean = policy._places[2].mean = 0.5
         assert policy.ask()[0].parent == parent
     lone = Mcts(alpha=0.5, expand=1)
     tell_all(lone, told[:1])
-    assert lone._ranked[1] == 1.0, "an only child is ranked first"
+    assert lone._places[1].ranked == 1.0, "an only child is ranked first"
 
 
 def test_three_arms_of_depth_three_with_one_reward() -> None:
@@ -246,6 +258,6 @@ def test_the_cost_of_a_trial_does_not_grow_with_the_tree() -> None:
     """Counted, not timed: how many children are looked at per trial."""
     policy = Mcts(selection="uct")
     scores(policy, 3000)
-    looked = sum(len(policy._doors[place]) for place in range(len(policy._doors)))
-    assert max(len(doors) for doors in policy._doors) <= 5
-    assert looked <= 3000
+    doors = [len(place.doors) for place in policy._places]
+    assert max(doors) <= 5
+    assert sum(doors) <= 3000
