@@ -1,6 +1,7 @@
-"""From model specs to roles: `embedded`, `embedded:FOLDER` (a pair trained anew), `hf:PATH_OR_ID`, `vllm:PATH_OR_ID`.
+"""From models to roles: model specs (`embedded`, `hf:PATH_OR_ID`, `vllm:PATH_OR_ID`, `openai:MODEL@URL`) and objects.
 
-One engine serves both roles where both name the same model. Heavy imports happen when a model is loaded.
+`embedded:FOLDER` is a pair trained anew; an object is an engine or a LangChain chat model. One engine serves both roles where both name the same
+model. Heavy imports happen when a model is loaded.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias, Union
 
 from actorcritic.actor import ModelActor
 from actorcritic.critic import CalculationCritic, ModelCritic
+from actorcritic.engines.langchain import LangChainEngine, is_chat_model
 from actorcritic.engines.load import load_engine
 from actorcritic.engines.memo import MemoEngine
+from actorcritic.engines.openai.retrying import Gate
 from actorcritic.engines.vllm.loading import load_vllm
 from actorcritic.errors import InputError
 from actorcritic.formats.chat import ChatActorFormat, ChatCriticFormat
@@ -23,7 +26,13 @@ from actorcritic.protocols import Critic, Engine
 from actorcritic.tasks.oracle import OracleCritic
 from actorcritic.types import Problem, Sampling
 
-__all__ = ["MODEL_FREE_CRITICS", "EngineOf", "LoadOptions", "Roles", "load_roles"]
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+__all__ = ["MODEL_FREE_CRITICS", "EngineOf", "LoadOptions", "Model", "Roles", "load_roles"]
+
+Model: TypeAlias = Union[str, Engine, "BaseChatModel"]
+"""A model spec, an engine, or a LangChain chat model."""
 
 MODEL_FREE_CRITICS = ("oracle", "calculate", "none")
 """Critics that need no model, beside the model specs."""
@@ -103,31 +112,44 @@ class Roles:
             await engine.aclose()
 
 
-def load_roles(actor: str = "embedded", critic: str | None = None, options: LoadOptions | None = None) -> Roles:
+def load_roles(actor: Model = "embedded", critic: Model | None = None, options: LoadOptions | None = None) -> Roles:
     """Load an actor and a critic.
 
     Args:
-        actor: A model spec.
-        critic: A model spec, or one of `MODEL_FREE_CRITICS`; None = the actor's spec.
+        actor: A model spec; or an engine or LangChain chat model, which the roles close when they are closed.
+        critic: Likewise, or one of `MODEL_FREE_CRITICS`; None = the actor's model.
         options: How to load and sample.
 
     Raises:
         InputError: a spec is unknown or a model is missing.
     """
     chosen = options if options is not None else LoadOptions()
-    spec = actor if critic is None else critic
+    given: dict[str, Engine] = {}
+    actor = _name(actor, given)
+    spec = actor if critic is None else _name(critic, given)
+    gates: dict[str, Gate] = {}
     # Together, so that roles of one base model share a running model, and several models the device.
     vllm = tuple(dict.fromkeys(of for of in (_actor_model(actor), _critic_model(spec)) if of.startswith("vllm:")))
-    engines = load_vllm(vllm, device=chosen.device, dtype=chosen.dtype)
+    engines = given | load_vllm(vllm, device=chosen.device, dtype=chosen.dtype)
 
     def engine(of: str, threads: int | None = None) -> Engine:
         if of not in engines:
-            engines[of] = load_engine(of, device=chosen.device, dtype=chosen.dtype, threads=threads)
+            engines[of] = load_engine(of, device=chosen.device, dtype=chosen.dtype, threads=threads, gates=gates)
         return engines[of]
 
     writer = _actor(actor, engine, chosen)
     judge = _critic(spec, engine, writer)
     return Roles(actor=writer, critic=judge, engines=tuple(engines.values()))
+
+
+def _name(model: Model, given: dict[str, Engine]) -> str:
+    """Return the spec of a model; an object is kept under one of its own."""
+    if isinstance(model, str):
+        return model
+    spec = f"object:{id(model)}"
+    if spec not in given:
+        given[spec] = LangChainEngine(model) if is_chat_model(model) else model
+    return spec
 
 
 def _actor(spec: str, engine: EngineOf, options: LoadOptions) -> ModelActor:

@@ -5,35 +5,54 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any, cast
 
+from actorcritic.engines.fleet import FleetEngine
 from actorcritic.engines.local_models import model_licence, resolve_model
+from actorcritic.engines.openai import OpenAIEngine, OpenAIOptions
+from actorcritic.engines.openai.address import Address, parse_address
+from actorcritic.engines.openai.retrying import Gate, RetryPolicy
+from actorcritic.engines.vllm.loading import load_vllm
 from actorcritic.errors import InputError
 from actorcritic.protocols import Engine
 
 __all__ = ["load_engine"]
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
-_LATER = ("vllm", "openai")
+_FORMS = "hf:PATH_OR_ID, vllm:PATH_OR_ID or openai:MODEL@URL"
 
 
-def load_engine(spec: str, *, device: str = "auto", dtype: str = "auto", threads: int | None = None) -> Engine:
+def load_engine(
+    spec: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
+    gates: dict[str, Gate] | None = None,
+) -> Engine:
     """Load the engine that a spec names.
 
     Args:
-        spec: `hf:PATH_OR_ID`: a model folder, a model added with `actorcritic models add NAME`, or a hub id.
+        spec: `hf:PATH_OR_ID` or `vllm:PATH_OR_ID`: a model folder, a model added with `actorcritic models add NAME`,
+            or a hub id (see `load_vllm` for what may follow after `vllm:`); or
+            `openai:MODEL@URL[,URL...][#key=VARIABLE,concurrency=N]`: a model on OpenAI-compatible servers, which are
+            reached now.
         device: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1` ...
         dtype: `auto` (float32 on the CPU, bfloat16 on a GPU), `float32`, `bfloat16` or `float16`.
         threads: threads of torch in this whole process; None leaves them alone. On a processor shared with others one
             is best: two were up to three times slower.
+        gates: by server, who goes through when; engines loaded with the same ones share each server's concurrency.
 
     Raises:
         InputError: the spec, the device or the dtype is unknown, or there is no such folder.
-        EngineUnavailable: the model or the libraries that run it cannot be loaded.
+        EngineUnavailable: the model or the libraries that run it cannot be loaded, or a server cannot be reached.
+        EngineError: a server refuses the key.
     """
     scheme, _, rest = spec.partition(":")
-    if scheme in _LATER:
-        raise InputError(f"{scheme}: engines are not available yet: use hf:PATH_OR_ID")
+    if scheme == "vllm" and rest:
+        return load_vllm((spec,), device=device, dtype=dtype, threads=threads)[spec]
+    if scheme == "openai":
+        return _load_servers(parse_address(spec), spec, {} if gates is None else gates)
     if scheme != "hf" or not rest:
-        raise InputError(f"unknown model spec {spec!r}: use hf:PATH_OR_ID")
+        raise InputError(f"unknown model spec {spec!r}: use {_FORMS}")
     if dtype not in _DTYPES:
         raise InputError(f"unknown dtype {dtype!r}: use one of {', '.join(_DTYPES)}")
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
@@ -47,3 +66,25 @@ def load_engine(spec: str, *, device: str = "auto", dtype: str = "auto", threads
         device=device, dtype=cast("Any", dtype), licence=model_licence(source), threads=threads
     )
     return TransformersEngine.load(source, options, name=spec)
+
+
+def _load_servers(address: Address, spec: str, gates: dict[str, Gate]) -> Engine:
+    """Reach every server of an address; several become a fleet."""
+    several = len(address.urls) > 1
+    options = OpenAIOptions(
+        key_variable=address.key_variable,
+        concurrency=address.concurrency,
+        # One of a fleet does not wait for itself to come back: another one answers.
+        retry=RetryPolicy(attempts=1) if several else RetryPolicy(),
+    )
+    engines = [
+        OpenAIEngine.connect(
+            address.model,
+            url,
+            options,
+            name=f"openai:{address.model}@{url}" if several else spec,
+            gate=gates.setdefault(url, Gate(address.concurrency)),
+        )
+        for url in address.urls
+    ]
+    return FleetEngine(engines, name=spec) if several else engines[0]

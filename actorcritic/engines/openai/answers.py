@@ -9,14 +9,20 @@ import json
 import math
 from codecs import getincrementaldecoder
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
+from actorcritic.engines.answer import Answer
 from actorcritic.engines.texts import clean_text
 from actorcritic.errors import EngineError
 from actorcritic.types import FinishReason, TokenLogprob, ToolCall, Usage
 
-__all__ = ["Answer", "read_chat_answer", "read_completion_answer"]
+__all__ = [
+    "read_chat_answer",
+    "read_chat_tokens",
+    "read_completion_answer",
+    "read_count",
+    "read_finish",
+]
 
 _FINISH = {
     "stop": FinishReason.STOP,
@@ -37,25 +43,6 @@ _FEW = -9999.0
 """What stands for minus infinity."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a server said."""
-
-    text: str
-    finish: FinishReason
-    stop: str | None = None
-    """The stop string that ended the text, where the server names it."""
-    tells_stop: bool = False
-    """Whether the server would have named a stop string."""
-    tokens: tuple[TokenLogprob, ...] = ()
-    prompt_ids: tuple[int, ...] = ()
-    token_ids: tuple[int, ...] = ()
-    reasoning: str | None = None
-    tool_calls: tuple[ToolCall, ...] = ()
-    usage: Usage | None = None
-    """None where the server reports none."""
-
-
 def read_chat_answer(payload: Mapping[str, Any], server: str) -> Answer:
     """Read an answer of `chat/completions`.
 
@@ -70,7 +57,7 @@ def read_chat_answer(payload: Mapping[str, Any], server: str) -> Answer:
     content, refusal = _text(fields.get("content")), _text(fields.get("refusal"))
     reasoning = _text(fields.get("reasoning_content")) or _text(fields.get("reasoning"))
     calls = _tool_calls(fields)
-    finish = _finish(choice)
+    finish = read_finish(choice.get("finish_reason"))
     if refusal:
         finish = FinishReason.FILTERED
     elif calls and finish is FinishReason.STOP:
@@ -85,7 +72,7 @@ def read_chat_answer(payload: Mapping[str, Any], server: str) -> Answer:
         finish=finish,
         stop=_stop(choice),
         tells_stop=_tells_stop(choice),
-        tokens=_chat_tokens(rows, ids),
+        tokens=read_chat_tokens(rows, ids),
         prompt_ids=_ids(payload.get("prompt_token_ids")),
         token_ids=ids,
         reasoning=reasoning or None,
@@ -107,7 +94,7 @@ def read_completion_answer(payload: Mapping[str, Any], server: str) -> Answer:
     ids = _ids(choice.get("token_ids"))
     return Answer(
         text=text,
-        finish=_finish(choice),
+        finish=read_finish(choice.get("finish_reason")),
         stop=_stop(choice),
         tells_stop=_tells_stop(choice),
         tokens=_completion_tokens(choice.get("logprobs"), ids),
@@ -127,8 +114,9 @@ def _choice(payload: Mapping[str, Any], server: str) -> dict[str, Any]:
     return choice
 
 
-def _finish(choice: Mapping[str, Any]) -> FinishReason:
-    return _FINISH.get(str(choice.get("finish_reason")).lower(), FinishReason.ABORTED)
+def read_finish(word: object) -> FinishReason:
+    """Return why a completion ended, from any server's word for it."""
+    return _FINISH.get(str(word).lower(), FinishReason.ABORTED)
 
 
 def _stop(choice: Mapping[str, Any]) -> str | None:
@@ -178,7 +166,7 @@ def _ids(value: object) -> tuple[int, ...]:
 # --- log-probabilities ---------------------------------------------------------------------------------------------
 
 
-def _chat_tokens(rows: object, ids: tuple[int, ...]) -> tuple[TokenLogprob, ...]:
+def read_chat_tokens(rows: object, ids: tuple[int, ...] = ()) -> tuple[TokenLogprob, ...]:
     """Read a list of rows with token, bytes, logprob and alternatives; nothing at all where one cannot be read."""
     if not isinstance(rows, list):
         return ()
@@ -256,12 +244,12 @@ def _usage(value: object) -> Usage | None:
     if not isinstance(value, dict):
         return None
     fields = cast("dict[str, Any]", value)
-    prompt, completion, total = (_count(fields.get(f"{name}_tokens")) for name in ("prompt", "completion", "total"))
+    prompt, completion, total = (read_count(fields.get(f"{name}_tokens")) for name in ("prompt", "completion", "total"))
     if prompt is None or completion is None:
         return None
     details = fields.get("prompt_tokens_details")
-    cached = _count(cast("dict[str, Any]", details).get("cached_tokens")) if isinstance(details, dict) else None
-    cached = cached if cached is not None else _count(fields.get("prompt_cache_hit_tokens"))
+    cached = read_count(cast("dict[str, Any]", details).get("cached_tokens")) if isinstance(details, dict) else None
+    cached = cached if cached is not None else read_count(fields.get("prompt_cache_hit_tokens"))
     return Usage(
         calls=1,
         prompt_tokens=prompt,
@@ -270,5 +258,6 @@ def _usage(value: object) -> Usage | None:
     )
 
 
-def _count(value: object) -> int | None:
+def read_count(value: object) -> int | None:
+    """Return a number of tokens; None where it is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**48 else None

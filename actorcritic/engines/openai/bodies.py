@@ -87,7 +87,9 @@ def _sampling(request: GenerateRequest, profile: Profile) -> Json:
     if request.stop:
         body["stop"] = list(request.stop)
     if request.json_schema is not None:
-        schema: dict[str, Any] = {"name": "answer", "schema": dict(request.json_schema), "strict": True}
+        # OpenAI refuses to be strict about a schema that allows what it does not name.
+        strict = request.json_schema.get("additionalProperties") is False
+        schema: dict[str, Any] = {"name": "answer", "schema": dict(request.json_schema), "strict": strict}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     if profile.vllm:
         body |= {"return_token_ids": True, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}

@@ -6,24 +6,25 @@ other server it is sent as a chat and its length is an estimate. What a server l
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
+from actorcritic.engines.answer import Answer, ending_is_known, estimate_usage, make_generation
+from actorcritic.engines.in_flight import InFlight
 from actorcritic.engines.openai.address import parse_url
-from actorcritic.engines.openai.answers import Answer, read_chat_answer, read_completion_answer
+from actorcritic.engines.openai.answers import read_chat_answer, read_completion_answer
 from actorcritic.engines.openai.bodies import chat_body, completion_body, tokenize_body
 from actorcritic.engines.openai.failures import RequestRefused, Secret
 from actorcritic.engines.openai.profile import MOST_TOP_LOGPROBS, Profile, read_model_card, read_token_ids
 from actorcritic.engines.openai.retrying import Gate, RetryPolicy
 from actorcritic.engines.openai.server import Json, Server
-from actorcritic.engines.texts import cut_tokens, end_of_stop, estimate_ids, spell_tokens
-from actorcritic.errors import EngineError, EngineUnavailable, InputError, PromptTooLong
+from actorcritic.engines.texts import estimate_ids
+from actorcritic.errors import EngineError, InputError, PromptTooLong
 from actorcritic.protocols import EngineInfo
-from actorcritic.types import FinishReason, GenerateRequest, Generation, Prompt, TokenLogprob, ToolSpec, Usage
+from actorcritic.types import GenerateRequest, Generation, Prompt, ToolSpec, Usage
 
 __all__ = ["OpenAIEngine", "OpenAIOptions"]
 
@@ -68,8 +69,7 @@ class OpenAIEngine:
         self._profile = profile
         self._name = name or f"openai:{profile.model}@{server.url}"
         self._licence = chosen.licence
-        self._closed = False
-        self._running: set[asyncio.Task[tuple[Answer, Usage]]] = set()
+        self._flight = InFlight(self._name)
         self._prompts: OrderedDict[Prompt, tuple[int, ...]] = OrderedDict()
 
     @classmethod
@@ -160,18 +160,8 @@ class OpenAIEngine:
             EngineError: the server refused the request, or answered with nonsense.
         """
         self._check(request)
-        # A task of its own, so that closing can end it.
-        task = asyncio.create_task(self._answer(request))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        try:
-            answer, spent = await task
-        except asyncio.CancelledError:
-            own = asyncio.current_task()
-            if own is None or not own.cancelling():
-                self._refuse_closed()
-            raise
-        return self._generation(request, answer, spent)
+        answer, spent = await self._flight.run(self._answer(request))
+        return make_generation(request, answer, spent)
 
     async def check_health(self) -> None:
         """See, in one try, that the server answers.
@@ -179,14 +169,12 @@ class OpenAIEngine:
         Raises:
             EngineError: it does not.
         """
-        self._refuse_closed()
+        self._flight.refuse_closed()
         await self._server.check_health()
 
     async def aclose(self) -> None:
         """Close all connections; requests in flight fail with `EngineUnavailable`."""
-        self._closed = True
-        for task in self._running:
-            task.cancel()
+        self._flight.close()
         await self._server.aclose()
 
     # --- sending ---------------------------------------------------------------------------------------------------
@@ -194,13 +182,13 @@ class OpenAIEngine:
     async def _answer(self, request: GenerateRequest) -> tuple[Answer, Usage]:
         """Get an answer of which it is certain how it ended, and what all tries for it cost."""
         answer = await self._send(request)
-        spent = self._usage(request, answer)
-        if _certain(answer, request.stop):
+        spent = answer.usage or estimate_usage(request, answer)
+        if ending_is_known(answer, request.stop):
             return answer, spent
         # Nobody can tell whether a stop string or the model ended this text: ask without, and cut.
         self._profile.lose("stop")
         answer = await self._send(request)
-        return answer, spent + self._usage(request, answer)
+        return answer, spent + (answer.usage or estimate_usage(request, answer))
 
     async def _send(self, request: GenerateRequest) -> Answer:
         """Send a request, each time without what the server has refused by then."""
@@ -224,7 +212,7 @@ class OpenAIEngine:
             if by_ids and (answer.prompt_ids != prompt_ids or not answer.token_ids):
                 raise EngineError(f"{self.url} answered for another prompt, or without token ids")
             self._learn_from(answer, body)
-            return answer
+            return _as_sent(answer, body, ids=profile.tokens)
         raise EngineError(f"{self.url} refuses one field of the request after another")
 
     def _learn_from(self, answer: Answer, body: Json) -> None:
@@ -239,42 +227,6 @@ class OpenAIEngine:
             profile.say("reports no usage: token counts are estimates")
         elif answer.usage.completion_tokens > max(body.get("max_tokens", 0), body.get("max_completion_tokens", 0)):
             profile.say("writes more tokens than it is asked for")
-
-    # --- reading ---------------------------------------------------------------------------------------------------
-
-    def _generation(self, request: GenerateRequest, answer: Answer, spent: Usage) -> Generation:
-        text, finish = answer.text, answer.finish
-        if answer.stop in request.stop and end_of_stop(text, request.stop) is None:
-            text += answer.stop or ""
-        tokens = answer.tokens
-        if answer.reasoning is None:
-            tokens = spell_tokens(text, tokens)
-        end = end_of_stop(text, request.stop)
-        if end is not None:
-            tokens = tokens if end == len(text) or answer.reasoning else cut_tokens(tokens, end)
-            text, finish = text[:end], FinishReason.STOP
-        ids = self._profile.tokens
-        return Generation(
-            text=text,
-            finish_reason=finish,
-            usage=spent,
-            tokens=_likeliest(tokens, request.top_logprobs) if request.logprobs or request.top_logprobs else (),
-            prompt_ids=answer.prompt_ids if ids else (),
-            token_ids=answer.token_ids if ids else (),
-            reasoning=answer.reasoning,
-            tool_calls=answer.tool_calls,
-        )
-
-    def _usage(self, request: GenerateRequest, answer: Answer) -> Usage:
-        """Return what the server reports, or an estimate."""
-        if answer.usage is not None:
-            return answer.usage
-        written = answer.text + (answer.reasoning or "") + "".join(call.arguments for call in answer.tool_calls)
-        return Usage(
-            calls=1,
-            prompt_tokens=len(answer.prompt_ids) or len(estimate_ids(request.prompt, request.tools)),
-            completion_tokens=len(answer.token_ids) or len(answer.tokens) or len(estimate_ids(Prompt(content=written))),
-        )
 
     # --- prompts ---------------------------------------------------------------------------------------------------
 
@@ -296,7 +248,7 @@ class OpenAIEngine:
 
     def _check(self, request: GenerateRequest) -> None:
         """Refuse what is out of range or cannot be done."""
-        self._refuse_closed()
+        self._flight.refuse_closed()
         sampling = request.sampling
         if request.max_tokens < 1:
             raise InputError(f"max_tokens is {request.max_tokens}: it must be at least 1")
@@ -317,10 +269,6 @@ class OpenAIEngine:
                 f"the prompt has {length} tokens and max_tokens is {max_tokens}, but the model reads {limit} tokens "
                 f"in all: {advice}, or take a model with a longer context"
             )
-
-    def _refuse_closed(self) -> None:
-        if self._closed:
-            raise EngineUnavailable(f"{self._name} is closed")
 
 
 def _learn(server: Server, model: str) -> Profile:
@@ -364,12 +312,8 @@ def _counted(answer: Mapping[str, object], server: str) -> tuple[int, ...]:
     return ids
 
 
-def _certain(answer: Answer, stops: Sequence[str]) -> bool:
-    """Return whether it is known what ended a text: the model, or which stop string."""
-    if not stops or answer.finish is not FinishReason.STOP or end_of_stop(answer.text, stops) is not None:
-        return True
-    return answer.tells_stop or answer.stop in stops
-
-
-def _likeliest(tokens: Sequence[TokenLogprob], count: int) -> tuple[TokenLogprob, ...]:
-    return tuple(replace(token, top=dict(list(token.top.items())[:count])) for token in tokens)
+def _as_sent(answer: Answer, body: Json, *, ids: bool) -> Answer:
+    """Return an answer in the light of what was asked: without a stop string sent, none can have ended it."""
+    if not ids:  # beside estimated prompts, real ids would be of another world
+        answer = replace(answer, prompt_ids=(), token_ids=())
+    return answer if "stop" in body else replace(answer, tells_stop=True)

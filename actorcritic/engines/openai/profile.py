@@ -111,8 +111,9 @@ def read_model_card(answer: Mapping[str, Any], model: str, server: str) -> Profi
     Raises:
         InputError: a vLLM server, which lists all that it serves, does not list the model.
     """
-    cards = answer.get("data")
-    listed = [cast("Mapping[str, Any]", card) for card in cards if isinstance(card, dict)] if _is_list(cards) else []
+    cards: object = answer.get("data")
+    rows = cast("list[object]", cards) if isinstance(cards, list) else []
+    listed = [cast("Mapping[str, Any]", row) for row in rows if isinstance(row, dict)]
     card = next((card for card in listed if card.get("id") == model), None)
     vllm = any(card.get("owned_by") == "vllm" for card in listed)
     if card is None:
@@ -134,8 +135,8 @@ def read_model_card(answer: Mapping[str, Any], model: str, server: str) -> Profi
 
 def read_token_ids(answer: Mapping[str, Any]) -> tuple[int, ...] | None:
     """Read vLLM's answer to `/tokenize`; None where it is another server's, or none at all."""
-    ids = answer.get("tokens")
-    if not _is_list(ids) or not all(isinstance(token, int) and token >= 0 for token in ids):
+    ids: object = answer.get("tokens")
+    if not isinstance(ids, list) or not all(isinstance(token, int) and token >= 0 for token in ids):
         return None
     return tuple(cast("list[int]", ids)) if answer.get("count") == len(ids) else None
 
@@ -148,10 +149,6 @@ def _blamed(refusal: RequestRefused, sent: Collection[str]) -> str | None:
         words = set(re.findall(r"\w+", str(refusal)))
         named = [name for name in sorted(sent, key=len, reverse=True) if name in words]
     return next((name for name in named if name in _LACKS), None)
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, list)
 
 
 def _is_count(value: object) -> bool:

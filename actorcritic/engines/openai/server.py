@@ -88,25 +88,27 @@ class Server:
 
     async def _persist(self, attempt: Any) -> Json:
         """Try until it succeeds, cannot succeed, or has been tried often enough."""
-        for number in range(self._policy.attempts):
+        policy, timer = self._policy, self.gate.timer
+        tries = 0
+        while True:
             async with self.gate.slot():
                 result: Json | Problem = await attempt()
             if not isinstance(result, Problem):
                 return result
-            last = number + 1 == self._policy.attempts
-            if not result.again or last or (result.wait or 0.0) > self._policy.longest_asked:
+            tries += 1
+            asked = result.wait or 0.0
+            self.gate.pause(min(asked, policy.longest_asked))
+            if not result.again or tries == policy.attempts or asked > policy.longest_asked:
                 break
-            timer = self.gate.timer
-            if result.wait is not None:
-                self.gate.pause(result.wait)
-            await timer.sleep(max(result.wait or 0.0, self._policy.wait(number, timer.draw())))
+            await timer.sleep(max(asked, policy.wait(tries - 1, timer.draw())))
         # Raised out here, where no exception that holds the request and its headers can hang on it.
-        raise _given_up(result, number + 1)
+        raise _given_up(result, tries)
 
     async def _generate(self, path: str, body: Json, most_bytes: int) -> Json | Problem:
         client = self._connected()
         rest = dict(body)
         model = rest.pop("model")
+        made: Any
         if path == "completions":
             made = client.completions.with_streaming_response.create(
                 model=model, prompt=rest.pop("prompt"), extra_body=rest
@@ -122,7 +124,7 @@ class Server:
                     content += chunk
                     if len(content) > most_bytes:
                         return Problem(error=EngineError(f"{self.url} sends without end: more than {most_bytes} bytes"))
-        except (*_transport_errors(), TimeoutError, OSError) as error:
+        except _transport_errors() as error:
             return self._problem(error)
         try:
             return self._checked(json.loads(content))
@@ -138,7 +140,7 @@ class Server:
                 if body is None:
                     return self._checked(await client.get(path, cast_to=object))
                 return self._checked(await client.post(path, cast_to=object, body=body))
-        except (*_transport_errors(), TimeoutError, OSError, ValueError) as error:
+        except _transport_errors() as error:
             return self._problem(error)
 
     def _try_now(self, client: OpenAI, path: str, body: Json | None) -> Json | Problem:
@@ -146,7 +148,7 @@ class Server:
             if body is None:
                 return self._checked(client.get(path, cast_to=object))
             return self._checked(client.post(path, cast_to=object, body=body))
-        except (*_transport_errors(), OSError, ValueError) as error:
+        except _transport_errors() as error:
             return self._problem(error)
 
     def _checked(self, answer: object) -> Json | Problem:
@@ -201,11 +203,12 @@ class Server:
 
 
 def _transport_errors() -> tuple[type[Exception], ...]:
-    """Return what the client may raise: its own errors, and those of its HTTP library while a body is read."""
+    """Return what the client may raise: its own errors, those of its HTTP library while a body is read, no JSON."""
     import openai  # noqa: PLC0415 - takes half a second, and only who uses a server needs it
 
     libraries = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
-    return (openai.OpenAIError, *(library.HTTPError for library in libraries))
+    http: list[type[Exception]] = [library.HTTPError for library in libraries]
+    return (openai.OpenAIError, TimeoutError, OSError, ValueError, *http)
 
 
 def _reason(error: BaseException) -> str:
