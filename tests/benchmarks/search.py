@@ -2,12 +2,11 @@
 
     python -m tests.benchmarks.search [--sizes 1000,10000,100000] [--repeats 5] [--windows 5] [--peer-size 10000]
 
-Policy `mcts` over whole solutions with random scores. A window is some hundred asks and tells that end near a size: its
-figure is the median of each by the wall clock; beside it stands the mean processor time, collection of garbage
-included. Of several windows and trees the best is given, so that other programs on the machine disturb less.
-TreeQuest's StandardMCTS grows in place to --peer-size (its cost per step grows with the tree, so 100,000 nodes would
-take hours); there both sides take turns, window by window, and the ratio is the median over those pairs, by processor time:
-a step of milliseconds is interrupted on a busy machine where one of microseconds is not. The last line is JSON.
+Policy `mcts` over whole solutions with random scores. A window is some asks and tells that end near a size; its figure
+is their median by the wall clock, beside it the mean processor time, collection of garbage included; of several windows
+and trees the best is given. TreeQuest's StandardMCTS grows in place to --peer-size (each step costs more than the last:
+100,000 nodes would take hours), where both take turns by windows; the ratio is the median over the pairs, by processor
+time, since a step of milliseconds is interrupted where one of microseconds is not. The last line is JSON.
 """
 
 from __future__ import annotations
