@@ -27,7 +27,7 @@ async def test_a_model_folder(tiny_model: Path) -> None:
         ("hf:", "use hf:PATH_OR_ID"),
         ("smollm2", "use hf:PATH_OR_ID"),
         ("gguf:x", "use hf:PATH_OR_ID"),
-        ("vllm:x", "vllm: engines are not available yet"),
+        ("vllm:x", "vllm: engines need vLLM: pip install"),
         ("openai:m@http://localhost", "openai: engines are not available yet"),
         ("hf:./nowhere", "no model folder ./nowhere"),
         ("hf:/no/such/folder", "no model folder /no/such/folder"),

@@ -146,8 +146,6 @@ class Host:
 
     async def _stop(self) -> None:
         self.started.stop()
-        # Its destructor needs more of the interpreter than is left at the end of the program.
-        del self.started
 
     def _end_thread(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

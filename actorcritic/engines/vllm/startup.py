@@ -283,6 +283,8 @@ def _stop(llm: Any) -> None:
         except psutil.NoSuchProcess:
             continue
     llm.shutdown()
+    # Its destructor shuts down once more, at the end of the program with less of an interpreter than that needs.
+    llm.shutdown = _nothing
     _, left = psutil.wait_procs(mine, timeout=_PATIENCE)
     for process in left:
         try:
@@ -290,3 +292,7 @@ def _stop(llm: Any) -> None:
         except psutil.NoSuchProcess:
             continue
     psutil.wait_procs(left, timeout=_PATIENCE)
+
+
+def _nothing() -> None:
+    """Do nothing."""
