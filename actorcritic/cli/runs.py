@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from actorcritic.actor import ModelActor
 from actorcritic.budget import Budget
+from actorcritic.critic import ModelCritic
 from actorcritic.errors import InputError, RecordError
 from actorcritic.graphs.resuming import resume_session
 from actorcritic.graphs.session import ProblemResult, Session
@@ -20,10 +23,13 @@ from actorcritic.loading import LoadOptions, Roles, load_roles
 from actorcritic.search.strategies import needs_critic, parse_strategy
 from actorcritic.tasks.checkers import checker_of
 from actorcritic.trajectory.events import Event
+from actorcritic.trajectory.index import EventIndex
 from actorcritic.trajectory.journal import TrajectoryJournal, record_run_started, utc_now
-from actorcritic.trajectory.reader import read_head, read_run
-from actorcritic.trajectory.recorder import FileRecorder, NullRecorder, Recorder, create_run
-from actorcritic.types import JsonValue, Problem, Reference
+from actorcritic.trajectory.provenance import ModelOrigin, Provenance, provenance_config
+from actorcritic.trajectory.reader import read_facts, read_head
+from actorcritic.trajectory.recorder import RUN, NullRecorder, Recorder, create_run
+from actorcritic.trajectory.shards import WHOLE, Shard, open_shard
+from actorcritic.types import JsonValue, Problem, Reference, Role
 
 __all__ = ["Run", "RunConfig"]
 
@@ -46,6 +52,11 @@ class RunConfig(BaseModel):
     device: str
     dtype: str
     seed: int
+
+    @property
+    def options(self) -> dict[str, JsonValue]:
+        """As JSON."""
+        return self.model_dump(mode="json")
 
     def settings(self) -> SearchSettings:
         """Return how to search.
@@ -82,17 +93,41 @@ class RunConfig(BaseModel):
         )
         return load_roles(self.actor, self.critic, options)
 
+    def provenance(self, roles: Roles) -> Provenance:
+        """Return what every trajectory of this run says of it."""
+        players: tuple[tuple[Role, object], ...] = (("actor", roles.actor), ("critic", roles.critic))
+        origins = tuple(
+            ModelOrigin(role=role, name=engine.info.name, model=engine.info.model, licence=engine.info.licence)
+            for role, player in players
+            if isinstance(player, ModelActor | ModelCritic)
+            for engine in (player.engine,)
+        )
+        return Provenance(
+            library=version("actorcritic"),
+            strategy=self.strategy,
+            seed=self.seed,
+            width=self.width,
+            oracle=roles.critic is not None and roles.critic.oracle,
+            models=origins,
+        )
+
 
 class Run:
     """An open run. It writes its folder, if it has one, until it is closed."""
 
     def __init__(
-        self, run: str, folder: Path | None, recorder: Recorder, past: Mapping[str | None, tuple[Event, ...]]
+        self,
+        run: str,
+        folder: Path | None,
+        recorder: Recorder,
+        past: EventIndex | None,
+        start: Mapping[str, JsonValue],
     ) -> None:
         self.id = run
         self.folder = folder
         self._recorder = recorder
         self._past = past
+        self._start = start
         self._at_work: dict[str, TrajectoryJournal] = {}
 
     @classmethod
@@ -101,27 +136,59 @@ class Run:
         config: RunConfig,
         problems: Sequence[tuple[Problem, Reference]],
         *,
+        provenance: Provenance | None = None,
         create: Path | None = None,
         resume: Path | None = None,
+        shard: Shard = WHOLE,
     ) -> Run:
         """Begin a run in a new folder, go on with an earlier one, or run without a folder.
+
+        Args:
+            config: The run's options.
+            problems: All problems of the run, those of other shards too.
+            provenance: Written with every problem's start.
+            create: A new folder; one shard of several also joins the run that another has begun there.
+            resume: The folder of an earlier run.
+            shard: Which problems this process works on.
 
         Raises:
             InputError: the folder holds a run already, is none, or is in use.
         """
+        start = {} if provenance is None else provenance_config(provenance)
         try:
             if resume is not None:
-                recorder = FileRecorder(resume)
-                record = read_run(resume)
-                return cls(record.head.run, resume, recorder, record.events)
+                return cls._go_on(resume, shard, start)
             run = uuid.uuid4().hex[:12]
             if create is None:
-                return cls(run, None, NullRecorder(), {})
-            options: dict[str, JsonValue] = config.model_dump(mode="json")
-            create_run(create, run=run, config=options, problems=problems, created=utc_now())
-            recorder = FileRecorder(create)
-            record_run_started(recorder, run=run, config=options)
-            return cls(run, create, recorder, {})
+                return cls(run, None, NullRecorder(), None, start)
+            try:
+                create_run(create, run=run, config=config.options, problems=problems, created=utc_now())
+            except RecordError:
+                if shard.count == 1 or not (create / RUN).exists():
+                    raise
+                _check_same(create, config, problems)
+                return cls._go_on(create, shard, start)
+            recorder = open_shard(create, shard)
+            record_run_started(recorder, run=run, config=config.options)
+            return cls(run, create, recorder, None, start)
+        except RecordError as error:
+            raise InputError(str(error)) from error
+
+    @classmethod
+    def _go_on(cls, folder: Path, shard: Shard, start: Mapping[str, JsonValue]) -> Run:
+        """Open the folder of an earlier run, or of one that other shards work on."""
+        recorder = open_shard(folder, shard)
+        return cls(read_facts(folder).run, folder, recorder, EventIndex(folder), start)
+
+    @staticmethod
+    def create(folder: Path, config: RunConfig, problems: Sequence[tuple[Problem, Reference]]) -> None:
+        """Make the folder of a run that other processes will work on.
+
+        Raises:
+            InputError: the folder holds a run already, or cannot be written.
+        """
+        try:
+            create_run(folder, run=uuid.uuid4().hex[:12], config=config.options, problems=problems, created=utc_now())
         except RecordError as error:
             raise InputError(str(error)) from error
 
@@ -141,18 +208,29 @@ class Run:
             raise InputError(f"{folder} is of a run that this version cannot go on with") from error
         return config, [(problem, head.references.get(problem.id, Reference())) for problem in head.problems]
 
+    def events(self, problem: str) -> tuple[Event, ...]:
+        """Return what an earlier run has logged of a problem, in order."""
+        return () if self._past is None else self._past.events(problem)
+
     def session(self, problem: Problem, settings: SearchSettings) -> Session | ProblemResult:
         """Open a problem: at its beginning, where it broke off, or with the result that it has already."""
-        events = self._past.get(problem.id, ())
-        journal = TrajectoryJournal(self._recorder, run=self.id, problem=problem.id, next_seq=len(events))
+        events = self.events(problem.id)
+        journal = self.journal(problem.id, len(events))
         if not events:
             session: Session | ProblemResult = new_session(problem, settings, journal)
         else:
             session = resume_session(problem, settings, events, journal)
         if isinstance(session, Session):
-            journal.started()
+            journal.started(self._start)
             self._at_work[problem.id] = journal
         return session
+
+    def journal(self, problem: str, next_seq: int = 0) -> TrajectoryJournal:
+        """Return the journal of a problem at work, or one that goes on after so many events."""
+        journal = self._at_work.get(problem)
+        if journal is not None:
+            return journal
+        return TrajectoryJournal(self._recorder, run=self.id, problem=problem, next_seq=next_seq)
 
     def done(self, problem: str) -> None:
         """Hear that a problem is done."""
@@ -170,3 +248,16 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._recorder.close()
+        if self._past is not None:
+            self._past.close()
+
+
+def _check_same(folder: Path, config: RunConfig, problems: Sequence[tuple[Problem, Reference]]) -> None:
+    """Refuse to join a run of other options or problems; how many problems are in flight is each process's own.
+
+    Raises:
+        InputError: they differ.
+    """
+    theirs, pairs = Run.read(folder)
+    if theirs.model_copy(update={"concurrency": config.concurrency}) != config or pairs != list(problems):
+        raise InputError(f"{folder} holds a run with other options or problems: choose another folder")

@@ -111,7 +111,8 @@ def _begin(config: RunConfig, items: Sequence[Item], out: Path | None, resume: P
     check_roles(settings.strategy, roles.critic)
     check_budget(roles, settings, items)
     pairs = [(item.problem, item.reference) for item in items]
-    with Run.open(config, pairs, create=out, resume=resume) as run:
+    origin = config.provenance(roles)
+    with Run.open(config, pairs, provenance=origin, create=out, resume=resume) as run:
         return asyncio.run(_work(items, roles, settings, run, concurrency=config.concurrency, as_json=as_json))
 
 

@@ -212,8 +212,9 @@ class _Reader:
             self.derived.append(Derived(step=step, trial=trial, payload=payload))
         elif event.kind is Kind.SCORED:
             best = self.end.best if event.trial is None else event.trial
-            if best is not None:
-                self._past(event, best).scores.append(decode(LoggedScore, {**event.payload, "time": event.time}))
+            said = {name: event.payload.get(name) for name in ("by", "score", "gold")}
+            if best is not None and said["score"] is not None:
+                self._past(event, best).scores.append(decode(LoggedScore, {**said, "time": event.time}))
 
     def attempts(self) -> tuple[EpisodeAttempt, ...]:
         """Return what is known of every trial."""

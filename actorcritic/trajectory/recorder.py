@@ -11,7 +11,8 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -32,6 +33,7 @@ __all__ = [
     "Recorder",
     "Torn",
     "create_run",
+    "is_at_work",
 ]
 
 RUN, PROBLEMS, EVENTS, OUTCOMES = "run.json", "problems.jsonl", "events", "outcomes"
@@ -198,17 +200,42 @@ def create_run(
     Raises:
         RecordError: the folder holds a run already, or cannot be written.
     """
-    if (folder / RUN).exists():
-        raise RecordError(f"{folder} holds a run already: resume it or choose another folder")
     lines = [json.dumps({"problem": encode(problem), "reference": encode(gold)}) for problem, gold in problems]
     record = {"version": SCHEMA_VERSION, "run": run, "created": created, "problems": len(lines), "config": config}
     try:
         (folder / EVENTS).mkdir(parents=True, exist_ok=True)
-        _write(folder / PROBLEMS, "".join(f"{line}\n" for line in lines))
-        # Last and at once: a folder with this file is a whole run folder.
-        _write(folder / RUN, json.dumps(record, indent=2, allow_nan=False) + "\n")
+        with _alone(folder):
+            if (folder / RUN).exists():
+                raise RecordError(f"{folder} holds a run already: resume it or choose another folder")
+            _write(folder / PROBLEMS, "".join(f"{line}\n" for line in lines))
+            # Last and at once: a folder with this file is a whole run folder.
+            _write(folder / RUN, json.dumps(record, indent=2, allow_nan=False) + "\n")
     except OSError as error:
         raise RecordError(f"cannot write the run folder {folder}: {error.strerror}") from error
+
+
+def is_at_work(folder: Path, writer: str) -> bool:
+    """Return whether somebody, this process included, holds a writer's file open.
+
+    To find out takes the lock for a moment; so ask only of a writer that must not begin now anyway.
+    """
+    with open(folder / EVENTS / f"{writer}.jsonl", "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """Keep other processes that begin a run out of a folder."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,0 +1,205 @@
+"""`actorcritic collect`: trajectories at scale, every complete attempt scored afterwards, over many processes.
+
+The run folder it fills is what `actorcritic export` reads.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from actorcritic.cli.collecting import collect_shard
+from actorcritic.cli.fleet import REPORT, run_processes
+from actorcritic.cli.runs import Run, RunConfig
+from actorcritic.cli.solve import Item
+from actorcritic.cli.solve import collect as read_items
+from actorcritic.cli.tally import Tally, print_line
+from actorcritic.errors import InputError
+from actorcritic.search.strategies import STRATEGIES, parse_strategy
+from actorcritic.tasks.heldout import Split
+from actorcritic.tasks.sources import TASKS, draw_problems
+from actorcritic.trajectory.shards import WHOLE, Shard, parse_shard
+from actorcritic.types import Reference
+
+__all__ = ["collect"]
+
+PROBLEMS = 1000
+"""How many problems of a task, unless --limit says otherwise."""
+
+SPLITS: dict[str, Split] = {"train": "train", "dev": "dev"}
+"""Test problems are none to train on."""
+
+
+def collect(  # noqa: PLR0913 - one parameter per option of the command
+    problems: Annotated[Path | None, typer.Option(help="JSON lines: id, problem, answer, checker, meta.")] = None,
+    task: Annotated[str | None, typer.Option(help=f"{', '.join(TASKS)}; instead of --problems.")] = None,
+    split: Annotated[str | None, typer.Option(help="train or dev; of a task.", show_default="train")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Number of problems.", show_default=f"{PROBLEMS} of a task, all of a file")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="New run folder; a shard also joins one begun by another.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Run folder to go on with, under its own options; pays for nothing twice.")
+    ] = None,
+    strategy: Annotated[
+        str, typer.Option(help="NAME or NAME:option=value,...; an unknown one prints the list.")
+    ] = "best-of-n",
+    samples: Annotated[
+        int | None, typer.Option(help="Trials per problem: the strategy's own count.", show_default="the strategy's")
+    ] = None,
+    actor: Annotated[str, typer.Option(help="embedded or hf:PATH_OR_ID.")] = "embedded",
+    critic: Annotated[
+        str | None, typer.Option(help="As --actor; or oracle, calculate, none.", show_default="the actor's")
+    ] = None,
+    budget_tokens: Annotated[
+        int | None, typer.Option(help="Logical tokens per problem, critic included.", show_default="none")
+    ] = None,
+    width: Annotated[int, typer.Option(help="Trials in flight per problem.")] = 4,
+    concurrency: Annotated[int, typer.Option(help="Problems in flight, per process.")] = 256,
+    temperature: Annotated[float, typer.Option(help="Of the actor; 0 = greedy.")] = 1.0,
+    max_tokens: Annotated[int, typer.Option(help="Completion tokens of one solution at most.")] = 1024,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="I/N: this process takes the I-th (from 0) of N parts of the problems.", show_default="0/1"),
+    ] = None,
+    processes: Annotated[int, typer.Option(help="Processes on this machine, one shard each.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
+    report: Annotated[bool, typer.Option(REPORT, hidden=True)] = False,
+) -> int:
+    """Collect trajectories: search every problem, score every complete attempt afterwards, keep it all in a folder."""
+    part = _part(shard, processes)
+    if resume is not None:
+        if problems is not None or task is not None or out is not None:
+            raise InputError("--resume takes problems and options from the run folder: give only --shard, --processes")
+        config, pairs = Run.read(resume)
+        items: Sequence[Item] = [Item(problem=problem, reference=gold) for problem, gold in pairs]
+    else:
+        if out is None:
+            raise InputError("give --out, a new folder for the run, or --resume, one to go on with")
+        items = _gather(problems, task, split, limit)
+        config = RunConfig(
+            strategy=_with_samples(strategy, samples),
+            actor=actor,
+            critic=critic,
+            budget_tokens=budget_tokens,
+            budget_calls=None,
+            budget_seconds=None,
+            width=width,
+            concurrency=concurrency,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            device=device,
+            dtype=dtype,
+            seed=seed,
+        )
+    job = _Job(config=config, items=items, shard=part, out=out, resume=resume)
+    if report:
+        collect_shard(config, items, hear=print_line, create=out, resume=resume, shard=part)
+        return 0
+    return _follow(job, processes, as_json=as_json)
+
+
+def _part(shard: str | None, processes: int) -> Shard:
+    """Return which problems this process takes.
+
+    Raises:
+        InputError: the options contradict each other.
+    """
+    if processes < 1:
+        raise InputError(f"--processes must be at least 1, not {processes}")
+    if processes > 1 and shard is not None:
+        raise InputError("give --shard or --processes, not both")
+    return WHOLE if shard is None else parse_shard(shard)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What is to be collected, and where."""
+
+    config: RunConfig
+    items: Sequence[Item]
+    shard: Shard
+    out: Path | None
+    resume: Path | None
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        folder = self.out or self.resume
+        assert folder is not None  # one of them is given
+        return folder
+
+
+def _follow(job: _Job, processes: int, *, as_json: bool) -> int:
+    """Collect, show progress, and print what came of it; returns the exit code."""
+    mine = sum(job.shard.holds(item.problem.id) for item in job.items)
+    interrupted = False
+    with Tally(problems=mine) as tally:
+        try:
+            if processes > 1:
+                job.config.check(job.config.settings(), [item.problem for item in job.items])
+                if job.resume is None:
+                    Run.create(job.folder, job.config, [(item.problem, item.reference) for item in job.items])
+                run_processes(job.folder, processes, tally.hear)
+            else:
+                collect_shard(
+                    job.config, job.items, hear=tally.hear, create=job.out, resume=job.resume, shard=job.shard
+                )
+        except KeyboardInterrupt:
+            interrupted = True
+    report = tally.report(job.folder)
+    if as_json:
+        sys.stdout.write(f"{report.model_dump_json()}\n")
+    else:
+        right = "" if report.accuracy is None else f", {report.right} right; {report.accuracy:.1%} of the answers right"
+        sys.stdout.write(
+            f"{report.done} of {mine} problems, {report.attempts} attempts{right}, {report.tokens} tokens\n"
+        )
+    if interrupted:
+        sys.stderr.write(f"interrupted; go on with: actorcritic collect --resume {job.folder}\n")
+        return 130
+    return 1 if report.failed or report.done < mine else 0
+
+
+def _gather(problems: Path | None, task: str | None, split: str | None, limit: int | None) -> Sequence[Item]:
+    """Return the problems that were asked for.
+
+    Raises:
+        InputError: there are none, or one cannot be read.
+    """
+    if (problems is None) == (task is None):
+        raise InputError(f"give --problems, a file, or --task, one of {', '.join(TASKS)}")
+    if problems is not None:
+        if split is not None:
+            raise InputError("--split is for tasks: a problem file is taken as it is")
+        return read_items(None, problems, limit)
+    assert task is not None
+    if split is not None and split not in SPLITS:
+        raise InputError(f"--split must be one of {', '.join(SPLITS)}, not {split!r}")
+    drawn = draw_problems(task, SPLITS[split or "train"], PROBLEMS if limit is None else limit)
+    return [Item(problem=problem, reference=Reference()) for problem in drawn]
+
+
+def _with_samples(strategy: str, samples: int | None) -> str:
+    """Return a strategy with its own count set.
+
+    Raises:
+        InputError: it has none, or it stands in the strategy already.
+    """
+    spec = parse_strategy(strategy)
+    count = STRATEGIES[spec.name].COUNT
+    if samples is None:
+        return str(spec)
+    if count is None:
+        raise InputError(f"the strategy {spec.name} has no count of its own: leave out --samples")
+    if count in spec.options:
+        raise InputError(f"--samples and the option {count} of {spec} say the same: give one of them")
+    return str(parse_strategy(f"{spec}{',' if spec.options else ':'}{count}={samples}"))
