@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from actorcritic.search.base import SAMPLING, TreePolicy
+from actorcritic.search.base import SAMPLING, STOP_AT, TreePolicy
 from actorcritic.search.options import Option, integer
 from actorcritic.search.ranking import AGGREGATE, SCORE, Rank, by_logprob, ranked
+from actorcritic.search.tree import Node
 from actorcritic.types import Action, Outcome, Trial
 
 __all__ = ["BestOfN"]
@@ -24,6 +25,7 @@ class BestOfN(TreePolicy):
         SCORE,
         AGGREGATE,
         integer("n", None, "number of samples"),
+        STOP_AT,
         *SAMPLING,
     )
     COUNT = "n"
@@ -35,6 +37,10 @@ class BestOfN(TreePolicy):
 
     def _next(self) -> Trial:
         return self._trial(Action.PROPOSE)
+
+    def _told(self, node: Node, outcome: Outcome) -> None:
+        if self._good_enough(outcome):
+            self._stop("accepted")
 
     def _rank(self, outcome: Outcome) -> Rank:
         return by_logprob(outcome) if self.source == "logprob" else ranked(outcome, self._score(outcome))

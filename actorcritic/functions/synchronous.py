@@ -1,0 +1,54 @@
+"""From code that is not asynchronous into code that is. Knows nothing of searches."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+__all__ = ["run_sync"]
+
+T = TypeVar("T")
+
+
+def run_sync(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end and return what it returns: `run_sync(best_of_n(fn, score))`.
+
+    Without a running event loop it is `asyncio.run`. Inside one, as in a notebook, it runs in a thread with a loop of
+    its own, in a copy of the caller's context, and **the caller's loop stands still meanwhile**: in a coroutine write
+    `await` instead. What belongs to the caller's loop (a client with open connections, a lock) must not be used by the
+    function; let it make its own. A KeyboardInterrupt cancels the work and is raised once that has ended.
+    """
+    return _run_elsewhere(work) if _is_running() else asyncio.run(work)
+
+
+def _is_running() -> bool:
+    """Return whether this thread runs an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _run_elsewhere(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a thread and wait for it there."""
+    stop: Future[Callable[[], object]] = Future()
+
+    async def main() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # a coroutine that runs has one
+        stop.set_result(lambda: loop.call_soon_threadsafe(task.cancel))
+        return await work
+
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="actorcritic") as pool:
+        done = pool.submit(contextvars.copy_context().run, asyncio.run, main())
+        try:
+            return done.result()
+        except KeyboardInterrupt:
+            with contextlib.suppress(RuntimeError):  # its loop is closed already: it has ended
+                stop.result()()
+            raise
