@@ -65,7 +65,7 @@ def test_long_rows_are_counted_with_a_tokenizer(command: Command, run: Path, tmp
         "--out",
         tmp_path / "out",
         "--max-length",
-        30,
+        33,
         "--tokenizer",
         tokenizer,
     )

@@ -16,6 +16,7 @@ from actorcritic.export.pipeline import Export, Order, export_run
 from actorcritic.export.recipe import Row
 from actorcritic.export.recipes import RECIPES
 from actorcritic.trajectory.episodes import read_episodes
+from actorcritic.types import JsonValue
 from tests.export.log import Words, rows_of, setting_of, write_log
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -75,16 +76,12 @@ def test_a_hint_in_a_prompt_would_be_seen(run: Path, name: str) -> None:
             assert leak(row, episode, recipe, setting) is None
             prompt = row.columns["prompt"]
             extra = f"Hint: {gold}"
-            hinted = prompt + extra if isinstance(prompt, str) else [*_list(prompt), {"role": "user", "content": extra}]
+            chat: JsonValue = [prompt, {"role": "user", "content": extra}]
+            hinted = f"{prompt}{extra}" if isinstance(prompt, str) else chat
             spoilt = Row(columns={**row.columns, "prompt": hinted}, attempts=row.attempts)
             assert leak(spoilt, episode, recipe, setting) == "gold"
             tried += 1
     assert tried
-
-
-def _list(value: object) -> list[object]:
-    assert isinstance(value, list)
-    return value
 
 
 def test_every_recipe_names_its_paper_and_has_a_test_of_its_own() -> None:

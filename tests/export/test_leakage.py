@@ -51,7 +51,8 @@ def shown_in(
     ],
 )
 def test_help_beside_the_question_is_seen(text: str, kind: Shown | None) -> None:
-    for prompt in (f"{QUESTION}\n{text}", [{"role": "system", "content": text}, {"role": "user", "content": QUESTION}]):
+    chat: JsonValue = [{"role": "system", "content": text}, {"role": "user", "content": QUESTION}]
+    for prompt in (f"{QUESTION}\n{text}", chat):
         assert shown_in(prompt, rich()) == kind
         if kind is not None:
             assert shown_in(prompt, rich(), shows=frozenset({kind})) is None

@@ -13,7 +13,10 @@ from actorcritic.export.lengths import ChatTokenizer, load_tokenizer, row_length
 from actorcritic.export.recipe import Columns
 from tests.export.log import Words
 
-TEMPLATE = "{% for m in messages %}[ {{ m.role }} ] {{ m.content }} {% endfor %}{% if add_generation_prompt %}[ assistant ]{% endif %}"
+TEMPLATE = (
+    "{% for m in messages %}[ {{ m.role }} ] {{ m.content }} {% endfor %}"
+    "{% if add_generation_prompt %}[ assistant ]{% endif %}"
+)
 
 
 def saved_tokenizer(folder: Path, template: str | None = TEMPLATE) -> Path:
@@ -26,7 +29,7 @@ def saved_tokenizer(folder: Path, template: str | None = TEMPLATE) -> Path:
 
     plain = Tokenizer(WordLevel({"<unk>": 0, "a": 1}, unk_token="<unk>"))
     cast("Any", plain).pre_tokenizer = WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain, unk_token="<unk>")
+    tokenizer = cast("Any", PreTrainedTokenizerFast)(tokenizer_object=plain, unk_token="<unk>")
     tokenizer.chat_template = template
     tokenizer.save_pretrained(str(folder))
     return folder

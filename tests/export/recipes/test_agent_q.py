@@ -17,8 +17,10 @@ from tests.export.log import attempt, content, episode, exported, rows_of, solve
 def action(
     trial: int, text: str, value: float | None, *, critic: float | None = None, logprob: float = -0.5
 ) -> EpisodeAttempt:
-    explored = {} if value is None else {"visits": 1, "value": value}
-    return attempt(trial, solved(text, complete=False, logprob=logprob), outcome=Outcome(score=critic), **explored)
+    visits = None if value is None else 1
+    return attempt(
+        trial, solved(text, complete=False, logprob=logprob), outcome=Outcome(score=critic), visits=visits, value=value
+    )
 
 
 def test_acceptance() -> None:
