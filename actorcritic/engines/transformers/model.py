@@ -21,7 +21,7 @@ from actorcritic.engines.transformers.attention import ATTENTION, RowPlan, Segme
 from actorcritic.engines.transformers.kv import KvBuffer
 from actorcritic.errors import EngineUnavailable, InputError
 
-__all__ = ["Device", "Dtype", "Loaded", "ModelRunner", "fingerprint", "load_model", "quiet_loading"]
+__all__ = ["Device", "Dtype", "Loaded", "ModelRunner", "fingerprint", "load_model", "pick_device", "quiet_loading"]
 
 Device = str
 """`auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1` ..."""
@@ -51,7 +51,7 @@ def load_model(source: str, *, device: Device = "auto", dtype: Dtype = "auto") -
         InputError: there is no such folder or device.
         EngineUnavailable: it is there but cannot be loaded, or cannot be downloaded.
     """
-    where = _device(device)
+    where = pick_device(device)
     name = ("float32" if where.type == "cpu" else "bfloat16") if dtype == "auto" else dtype
     if not Path(source).is_dir() and (source.startswith((".", "/", "~")) or source.count("/") > 1):
         raise InputError(f"no model folder {source}: check the path, or name a model of the hub as OWNER/NAME")
@@ -215,7 +215,12 @@ class ModelRunner:
         return torch.equal(alone, beside)
 
 
-def _device(device: Device) -> torch.device:
+def pick_device(device: Device) -> torch.device:
+    """Return the device that a name stands for.
+
+    Raises:
+        InputError: there is no such device.
+    """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
