@@ -1,4 +1,4 @@
-"""The tiny model, the server on 127.0.0.1, and what every test that runs vLLM itself needs."""
+"""SmolLM2, the server on 127.0.0.1, for the tests that run vLLM itself."""
 
 from __future__ import annotations
 
@@ -17,16 +17,9 @@ import pytest
 
 from actorcritic.engines.local_models import resolve_model
 from actorcritic.errors import InputError
-from tests.engines.tiny import save_tiny
 
 START = 400.0
 """Seconds that a server may take to start, on a machine that is busy."""
-
-
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random Llama and a chat template."""
-    return save_tiny(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,7 @@ def wait_for_no_process(seconds: float = 30.0) -> None:
 
 
 def save_adapter(folder: Path, base: Path, *, seed: int) -> str:
-    """Write a random LoRA adapter of rank 4 for the attention of a Llama, as peft saves it; strong enough to be seen."""
+    """Write a random LoRA adapter of rank 4 for the attention of a Llama, as peft saves it, strong enough to matter."""
     folder.mkdir(parents=True)
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     size, generator = config["hidden_size"], torch.Generator().manual_seed(seed)

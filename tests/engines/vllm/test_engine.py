@@ -136,7 +136,7 @@ async def test_conformance(name: str, engine: VllmEngine) -> None:
 
 
 def test_no_such_folder(vllm: FakeVllm) -> None:
-    with pytest.raises(InputError, match="no model folder ./nowhere"):
+    with pytest.raises(InputError, match=r"no model folder \./nowhere"):
         VllmEngine.load("./nowhere")
 
 
@@ -146,7 +146,7 @@ def test_a_folder_without_a_tokenizer(vllm: FakeVllm, tmp_path: Path) -> None:
 
 
 def test_a_hub_model_that_is_not_in_the_cache() -> None:
-    with pytest.raises(EngineUnavailable, match="cache holds no config.json"):
+    with pytest.raises(EngineUnavailable, match=r"cache holds no config\.json"):
         module._folder("nobody/nothing")
 
 

@@ -135,7 +135,7 @@ async def test_strange_adapters(fake: FakeVllm, tmp_path: Path, rank: object) ->
 
 
 async def test_an_adapter_that_cannot_be_read(fake: FakeVllm, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot read adapter_config.json"):
+    with pytest.raises(InputError, match=r"cannot read adapter_config\.json"):
         await start_vllm("m", (Adapter(number=1, path=str(tmp_path)),), VllmOptions())
 
 
@@ -167,7 +167,7 @@ async def test_a_failure_without_a_log_tells_itself(fake: FakeVllm, monkeypatch:
     fake.failure = KeyError("odd")
     monkeypatch.setattr(Path, "write_text", lambda self, text, encoding: len(text))
     monkeypatch.setattr(fake, "start", lambda given: (_ for _ in ()).throw(fake.failure))  # type: ignore[arg-type]
-    with pytest.raises(EngineUnavailable, match="vLLM cannot run m: 'odd'$"):
+    with pytest.raises(EngineUnavailable, match=r"vLLM cannot run m: 'odd'$"):
         await start_vllm("m", (), VllmOptions())
 
 

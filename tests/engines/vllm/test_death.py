@@ -1,0 +1,58 @@
+"""vLLM's process is killed under load: everybody who waits hears of it soon, and the next request finds a new one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from actorcritic.engines.restarting import keep_running
+from actorcritic.engines.vllm.engine import VllmEngine
+from actorcritic.errors import EngineUnavailable
+from actorcritic.types import GenerateRequest, Prompt
+from tests.engines.vllm.live import OPTIONS, core_process, wait_for_no_process
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.vllm,
+    pytest.mark.timeout(900),
+    pytest.mark.filterwarnings("ignore"),
+]
+
+REQUEST = GenerateRequest(prompt=Prompt(content="w1 w2 w3"), max_tokens=400)
+SHORT = replace(REQUEST, max_tokens=2)
+
+
+async def test_killed_under_load(tiny_model: Path) -> None:
+    (engine,) = keep_running(lambda: [VllmEngine.load(str(tiny_model), OPTIONS)], restarts=1)
+    try:
+        await engine.generate(SHORT)
+        for _ in range(2):
+            waiting = [asyncio.create_task(engine.generate(replace(REQUEST, seed=seed))) for seed in range(24)]
+            await asyncio.sleep(0.5)
+            assert not any(task.done() for task in waiting), "not under load"
+            core_process(engine).kill()
+            killed = time.monotonic()
+            done = await asyncio.gather(*waiting, return_exceptions=True)
+            assert time.monotonic() - killed < 10
+            assert all(isinstance(error, EngineUnavailable) for error in done)
+            assert "process has died" in str(done[0])
+            if engine.restarts == 0:
+                assert (await engine.generate(SHORT)).usage.completion_tokens > 0
+        with pytest.raises(EngineUnavailable, match="was started again 1 times"):
+            await engine.generate(SHORT)
+        assert engine.restarts == 1
+    finally:
+        await engine.aclose()
+    wait_for_no_process(0.0)
+
+
+def test_a_model_that_needs_more_memory_than_there_is(tiny_model: Path) -> None:
+    options = replace(OPTIONS, memory=0.0001)
+    with pytest.raises(EngineUnavailable, match=r"vLLM cannot run .*\+context=TOKENS") as error:
+        VllmEngine.load(str(tiny_model), options)
+    assert "\n" not in str(error.value)
+    wait_for_no_process()
