@@ -27,6 +27,7 @@ __all__ = [
     "apply",
     "generate",
     "label",
+    "numbers",
     "parse",
     "parse_step",
     "plain_answer",
@@ -198,17 +199,18 @@ def _value(tree: Tree) -> int | None:
     return value if 0 <= value <= MAX_VALUE else None
 
 
-def _operands(tree: Tree) -> Iterator[int]:
+def numbers(tree: Tree) -> Iterator[int]:
+    """Yield the numbers of an expression from left to right."""
     if isinstance(tree, int):
         yield tree
     else:
-        yield from _operands(tree[0])
-        yield from _operands(tree[2])
+        yield from numbers(tree[0])
+        yield from numbers(tree[2])
 
 
 def _in_range(tree: Tree, fewest: int) -> bool:
     """Return True for the tree of a problem with at least so many operations."""
-    operands = all(1 <= operand <= MAX_OPERAND for operand in _operands(tree))
+    operands = all(1 <= operand <= MAX_OPERAND for operand in numbers(tree))
     return operands and fewest <= size(tree) <= max(OPERATIONS) and _value(tree) is not None
 
 

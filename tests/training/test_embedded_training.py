@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,19 +11,22 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from actorcritic.tasks import arithmetic
 from actorcritic.training.embedded import card, evaluate, figures, simulate, stages
+from actorcritic.training.embedded.attempts import FAMILIES
 from actorcritic.training.embedded.batches import Mixture, Phase
 from actorcritic.training.embedded.data import LABELS, VOCABULARY, encode
 from actorcritic.training.embedded.export import export
 from actorcritic.training.embedded.loop import Schedule, train
 from actorcritic.training.embedded.model import Llama, Shape
-from actorcritic.training.embedded.pair import load
+from actorcritic.training.embedded.pair import families_of, load
 from actorcritic.training.embedded.sampling import generate
 from actorcritic.training.embedded.stages import RECIPE, Runtime, Stage, build
+from actorcritic.types import Solution, Step
 
 SMALL = Shape(len(VOCABULARY), width=32, layers=1, inner=64)
 JUDGE = replace(SMALL, layers=2, labels=len(LABELS))
-MIXTURE = Mixture("actor", 1, (Phase(0, (0.0, 0.0, 1.0)),), rows=8, steps=4)
+MIXTURE = Mixture("actor", 1, (Phase(0, (0.0, 0.0, 1.0, 0.0)),), rows=8, steps=4)
 SCHEDULE = Schedule(8, 1e-2, workers=0)
 SHIPPED = Path(__file__).resolve().parents[2] / "actorcritic" / "models" / "embedded"
 
@@ -77,7 +81,7 @@ def test_all_stages_run_and_a_second_call_changes_nothing(tmp_path: Path) -> Non
     stages.train_pair(recipe, runtime, tmp_path)
     assert made == {role: (tmp_path / role / "model.safetensors").read_bytes() for role in ("actor", "critic")}
     pool = [json.loads(line) for line in (tmp_path / "work" / "attempts.jsonl").read_text().splitlines()]
-    assert {family for family, _, _ in pool} <= {"countdown-3", "countdown-4", "sudoku"}
+    assert {family for family, _, _ in pool} <= set(FAMILIES)
 
 
 def test_scaling_shortens_every_stage() -> None:
@@ -129,7 +133,7 @@ def test_samples_depend_on_the_seed_alone() -> None:
 
 
 def test_held_out_problems_are_different_ones() -> None:
-    for family in ("countdown-3", "countdown-4", "sudoku"):
+    for family in FAMILIES:
         drawn = figures.held_out(family, "test", 50)
         assert len({puzzle.render() for puzzle in drawn}) == 50
 
@@ -163,18 +167,50 @@ def test_the_evaluation_prints_a_table_and_one_json_line(capsys: pytest.CaptureF
     assert "| countdown-3 | greedy |" in out
 
 
-def test_the_shipped_pair_is_small_and_has_the_format_of_this_version() -> None:
+def test_the_shipped_pair_is_small_and_its_words_are_still_those_of_this_version() -> None:
     files = [path for path in SHIPPED.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 15_000_000
     for role in ("actor", "critic"):
         words = json.loads((SHIPPED / role / "tokenizer.json").read_text())["model"]["vocab"]
-        assert words == {word: at for at, word in enumerate(VOCABULARY)}
+        assert words == {word: at for at, word in enumerate(VOCABULARY[: len(words)])}
 
 
 def test_a_card_says_how_and_how_well() -> None:
     notes = card.training_notes(stages.scaled(RECIPE, 0.5), Runtime())
-    assert "| actor 1 | 1,600 | 9.8 M | 0.002 |" in notes
-    written = card.model_card(notes, "| sudoku | greedy | 0.6 |")
+    assert "| actor 1 | 2,180 | 13.4 M | 0.002 |" in notes
+    written = card.model_card(("countdown-3", "sudoku"), notes, "| sudoku | greedy | 0.6 |")
     assert written.startswith("---\nlicense: apache-2.0\n")
     assert notes in written
     assert written.endswith("| sudoku | greedy | 0.6 |\n")
+    assert "tags: [actor, critic, countdown, sudoku]" in written and "on two families" in written
+    assert "**sudoku**" in written and "**arithmetic**" not in written
+    assert "**arithmetic**" in card.model_card(FAMILIES, notes, "")
+
+
+def test_a_pair_is_measured_on_what_it_has_words_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert families_of(load(SHIPPED / "actor")) == ("countdown-3", "countdown-4", "sudoku")
+    for role in ("actor", "critic"):
+        export(build(SMALL, 1, "cpu"), tmp_path / role)
+    assert families_of(load(tmp_path / "actor")) == FAMILIES
+    arguments = ["--pair", str(tmp_path), "--split", "dev", "--problems", "4", "--card"]
+    assert evaluate.main(arguments) == 0
+    figures_ = json.loads(capsys.readouterr().out.splitlines()[-1])["figures"]
+    names = {row["name"] for row in figures_ if row["family"] == "arithmetic"}
+    assert names >= {"greedy", "AUROC", "AUROC of the actor's log-probability", "calculate: ProcessBench F1"}
+    assert not [row for row in figures_ if row["family"] == "sudoku" and row["name"].startswith("calculate")]
+    assert "**arithmetic**" in (tmp_path / "MODEL_CARD.md").read_text()
+
+
+def test_the_calculating_critic_sees_wrong_results_only() -> None:
+    puzzle = arithmetic.parse("Work out (19 - ((3 + 9) - 4)) + 16")
+    assert puzzle is not None
+    attempts = (
+        ("3 + 9 = 12", "12 - 4 = 8", "19 - 8 = 11", "11 + 16 = 27"),
+        ("3 + 9 = 12", "12 - 4 = 9", "19 - 9 = 10", "10 + 16 = 26"),
+        ("3 + 9 = 12", "16 - 4 = 12", "19 - 12 = 7", "7 + 16 = 23"),
+    )
+    solutions = [Solution(steps=tuple(Step(text=text) for text in steps), complete=True) for steps in attempts]
+    critiques = asyncio.run(figures._calculated([puzzle] * 3, solutions))
+    assert [critique.first_error for critique in critiques] == [None, 1, None]
+    assert [figures._first_wrong(puzzle, solution) for solution in solutions] == [None, 1, 1]
+    assert [critique.score for critique in critiques] == [1.0, 0.0, 1.0]

@@ -17,21 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actorcritic.formats.lines import Puzzle, parse_problem
-from actorcritic.training.embedded.data import (
-    FAMILIES,
-    Attempt,
-    Sample,
-    actor_sample,
-    corrupted,
-    critic_sample,
-    problems,
-    revision_sample,
-)
+from actorcritic.training.embedded.attempts import FAMILIES, Attempt, corrupted, problems
+from actorcritic.training.embedded.data import Sample, actor_sample, critic_sample, revision_sample
 
 __all__ = ["LENGTH", "Chunk", "Mixture", "Phase", "hash_seed", "make_chunk", "pack"]
 
-LENGTH = 64
-"""Tokens per row."""
+LENGTH = 96
+"""Tokens per row; the longest sample has as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +32,10 @@ class Phase:
 
     first: int
     """Chunk with which it begins."""
-    shares: tuple[float, float, float]
-    """Share of samples per family, in the order of `FAMILIES`."""
-    hasty: float = 0.0
-    """Share of the actor's 3-number samples that are tries of a hasty solver; only its failures are kept."""
+    shares: tuple[float, ...]
+    """Weight of each family among the samples, in the order of `FAMILIES`."""
+    hasty: tuple[float, ...] = (0.0,) * len(FAMILIES)
+    """Share of the actor's samples, per family, that are tries of a hasty solver; only its failures are kept."""
     solver: float = 0.0
     """Share of the critic's samples that are plain solutions to write: a critic that can solve judges better."""
     on_policy: float = 0.0
@@ -60,11 +52,11 @@ class Mixture:
     seed: int
     phases: tuple[Phase, ...]
     """In order; the first begins at chunk 0."""
-    rows: int = 96
+    rows: int = 64
     """Rows per optimiser step."""
     steps: int = 20
     """Optimiser steps per chunk."""
-    revision: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    revision: tuple[float, ...] = (0.0,) * len(FAMILIES)
     """Share of the actor's samples that are revisions, per family."""
     partial: float = 0.0
     """Share of the critic's attempts that are cut short."""
@@ -144,7 +136,7 @@ def _draw(mixture: Mixture, phase: Phase, rng: random.Random, family: int, strea
         text, written = rng.choice(_pool(mixture.pool)[family])
         found = parse_problem(text)
         return revision_sample((found, tuple(written)), rng) if found else None
-    return actor_sample(next(stream), rng, revision=revision, hasty=phase.hasty)
+    return actor_sample(next(stream), rng, revision=revision, hasty_share=phase.hasty[family])
 
 
 def hash_seed(seed: int, index: int) -> int:

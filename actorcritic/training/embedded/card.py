@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from actorcritic.training.embedded.batches import LENGTH
 from actorcritic.training.embedded.stages import Recipe, Runtime
 
@@ -10,19 +12,16 @@ __all__ = ["model_card", "training_notes"]
 HEAD = """---
 license: apache-2.0
 library_name: transformers
-tags: [actor, critic, countdown, sudoku]
+tags: [{tags}]
 ---
 
 # The embedded pair: a small actor and a small step critic
 
-Two Llama models trained from nothing on two families of problems, to show and test critique in the loop without a
+Two Llama models trained from nothing on {count} families of problems, to show and test critique in the loop without a
 download. `actor/` writes solutions step by step and revises them from a critique; `critic/` reads a whole or partial
 attempt and gives one verdict per step, a reason code or `ok`.
 
-- **countdown**: `Use 7, 13 and 14 to make 15.` 3 or 4 numbers from 1 to 25, each used once; target 1 to 99, not among
-  them; every result a positive whole number; steps such as `14 / 7 = 2`.
-- **sudoku**: `Fill the sudoku 1.../..2./.3../4...` 4x4, 4 to 6 clues, one solution; steps such as `r1c2 = 3`, empty
-  cells in row order.
+{families}
 
 They know nothing else. The actor is fallible on purpose: its training is short, and part of its 3-number samples are
 the failures of a hasty solver, so that its first thought is often wrong while the right one stays within its reach.
@@ -31,15 +30,33 @@ the failures of a hasty solver, so that its first thought is often wrong while t
 
 The models read and write a text of their own (`actorcritic.formats.embedded`): one token per word, each with its own
 trailing blank or newline. `numbers 7 13 14 =15`, then lines such as `14 / 7 2 13 =15` (operands, result, the other
-numbers left, the target); `sudoku r1c1=1 ... fill`, then `r1c2=3`; a rejected step and its reason after `reject`;
-`judge` asks the critic. Numbers above 255 have no token.
+numbers left, the target); `sudoku r1c1=1 ... fill`, then `r1c2=3`; `compute (1 3 + 9 )1 - 4 =?` (brackets carry their
+depth), then `3 + 9 =12`; a rejected step and its reason after `reject`; `judge` asks the critic. Numbers above 255
+have no token.
 
 ## Held out
 
 A problem is a test problem when `int(sha256(key).hexdigest(), 16) % 10 == 0`; bucket 1 was used for every choice on
-the way. Keys: `countdown:7,13,14->15` (sorted), `sudoku:` + the solved grid. Training saw no problem of either bucket,
-and left out every 4-number sample in which a state of three or more numbers, with its target, is such a problem.
+the way. Keys: `countdown:7,13,14->15` (sorted), `sudoku:` + the solved grid, `arithmetic:` + the expression without
+spaces. Training saw no problem of either bucket, and left out every sample in which a later state is such a problem:
+three or more numbers with their target, six or more operations.
 """
+
+ABOUT = {
+    "countdown": """
+- **countdown**: `Use 7, 13 and 14 to make 15.` 3 or 4 numbers from 1 to 25, each used once; target 1 to 99, not among
+  them; every result a positive whole number; steps such as `14 / 7 = 2`.
+""",
+    "sudoku": """
+- **sudoku**: `Fill the sudoku 1.../..2./.3../4...` 4x4, 4 to 6 clues, one solution; steps such as `r1c2 = 3`, empty
+  cells in row order.
+""",
+    "arithmetic": """
+- **arithmetic**: `Work out (19 - ((3 + 9) - 4)) + 16`, but of 6 to 10 operations; operands 1 to 20, every value on the
+  way 0 to 99; steps such as `3 + 9 = 12`, the leftmost operation between two numbers first.
+""",
+}
+"""What a person is told of each family."""
 
 
 def training_notes(recipe: Recipe, runtime: Runtime) -> str:
@@ -57,11 +74,21 @@ def training_notes(recipe: Recipe, runtime: Runtime) -> str:
     )
 
 
-def model_card(training: str, measured: str) -> str:
+def model_card(families: Sequence[str], training: str, measured: str) -> str:
     """Return the card in Markdown.
 
     Args:
+        families: what the pair knows, such as `countdown-3`.
         training: Markdown on how these weights were made.
         measured: Markdown tables of the held-out figures.
     """
-    return f"{HEAD}\n## Training\n\n{training.strip()}\n\n## Figures\n\n{measured.strip()}\n"
+    names = [name for name in ABOUT if any(family.partition("-")[0] == name for family in families)]
+    filled = {
+        "tags": ", ".join(("actor", "critic", *names)),
+        "count": ("no", "one", "two", "three")[len(names)],
+        "families": "\n".join(ABOUT[name].strip() for name in names),
+    }
+    head = HEAD
+    for field, text in filled.items():
+        head = head.replace(f"{{{field}}}", text)
+    return f"{head}\n## Training\n\n{training.strip()}\n\n## Figures\n\n{measured.strip()}\n"

@@ -35,5 +35,5 @@ def plant_numbers(weight: Tensor, words: Sequence[str]) -> None:
 
 def _features(number: int) -> list[float]:
     angles = [2 * math.pi * number / period for period in PERIODS]
-    angles += [2 * math.pi * math.log2(number) / octaves for octaves in OCTAVES]
+    angles += [2 * math.pi * math.log2(max(number, 0.5)) / octaves for octaves in OCTAVES]
     return [f(angle) for angle in angles for f in (math.cos, math.sin)]

@@ -21,10 +21,9 @@ import torch
 from actorcritic.metrics import wilson
 from actorcritic.tasks.heldout import Split
 from actorcritic.training.embedded.card import model_card
-from actorcritic.training.embedded.data import FAMILIES
-from actorcritic.training.embedded.figures import Figure, actor_figures, critic_figures, held_out
+from actorcritic.training.embedded.figures import Figure, actor_figures, critic_figures, held_out, tool_figures
 from actorcritic.training.embedded.model import Llama
-from actorcritic.training.embedded.pair import load
+from actorcritic.training.embedded.pair import families_of, load
 from actorcritic.training.embedded.revisions import revision_figures
 from actorcritic.training.embedded.simulate import STRATEGIES, accuracy_at, run
 
@@ -41,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     actor, critic = (load(options.pair / role, options.device) for role in ("actor", "critic"))
     figures = actor_figures(actor, options.split, options.problems, temperature=options.temperature)
     figures += critic_figures(actor, critic, options.split, options.problems, temperature=options.temperature)
+    figures += tool_figures(actor, options.split, options.problems, temperature=options.temperature)
     figures += revision_figures(actor, options.split, options.problems, temperature=options.temperature)
     result: dict[str, object] = {
         "split": options.split,
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.card:
         training = options.pair / "TRAINING.md"
         notes = training.read_text() if training.exists() else "Not recorded."
-        (options.pair / "MODEL_CARD.md").write_text(model_card(notes, written))
+        (options.pair / "MODEL_CARD.md").write_text(model_card(families_of(actor), notes, written))
     result["seconds"] = round(time.monotonic() - started, 1)
     sys.stdout.write(json.dumps(result) + "\n")
     return 0
@@ -95,7 +95,7 @@ def table(figures: Sequence[Figure], split: str, temperature: float) -> str:
 def loop_rows(actor: Llama, critic: Llama, split: Split, count: int, budgets: Sequence[int]) -> list[dict[str, object]]:
     """Return one row per family and strategy: accuracy and interval at each budget, and the paired lead."""
     rows: list[dict[str, object]] = []
-    for family in FAMILIES:
+    for family in families_of(actor):
         puzzles = held_out(family, split, count)
         right: dict[str, list[list[bool]]] = {}
         for strategy in STRATEGIES:

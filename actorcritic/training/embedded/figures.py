@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from actorcritic.critic import CalculationCritic
 from actorcritic.formats.lines import Puzzle, problem_prompt
+from actorcritic.metering import free_meter
 from actorcritic.metrics import UNPARSED, ProcessBench, auroc, bootstrap, pass_at_k, process_bench, wilson
 from actorcritic.tasks.heldout import Split
 from actorcritic.tasks.labels import StepLabel, first_wrong
-from actorcritic.training.embedded.data import FAMILIES, attempt_labels, encode, problems, solved
+from actorcritic.training.embedded.attempts import attempt_labels, problems, solved
+from actorcritic.training.embedded.data import encode
 from actorcritic.training.embedded.model import Llama
-from actorcritic.training.embedded.pair import LIMIT, attempt, judge, read_solution, texts
+from actorcritic.training.embedded.pair import LIMIT, attempt, families_of, judge, problem_of, read_solution, texts
 from actorcritic.training.embedded.sampling import generate
 from actorcritic.types import Critique, Solution
 
-__all__ = ["BENCH_PARTS", "Figure", "actor_figures", "critic_figures", "held_out"]
+__all__ = ["BENCH_PARTS", "Figure", "actor_figures", "critic_figures", "held_out", "tool_figures"]
 
 ROUNDS = 300
 """Draws of a bootstrap interval."""
@@ -50,7 +55,7 @@ def actor_figures(
 ) -> list[Figure]:
     """Return greedy accuracy, pass@1 and unbiased pass@16 per family."""
     figures: list[Figure] = []
-    for family in FAMILIES:
+    for family in families_of(actor):
         puzzles = held_out(family, split, count)
         greedy = [_right(p, s) for p, s in zip(puzzles, attempt(actor, puzzles, temperature=0, seed=0), strict=True)]
         figures.append(Figure(family, "greedy", sum(greedy) / count, *wilson(sum(greedy), count), count))
@@ -71,20 +76,62 @@ def _right(puzzle: Puzzle, solution: Solution) -> bool:
 
 
 def critic_figures(actor: Llama, critic: Llama, split: Split, count: int, *, temperature: float = 1.0) -> list[Figure]:
-    """Return ProcessBench F1 and its two parts, and AUROC of the solution score, on one sample per problem."""
+    """Return ProcessBench F1 and its two parts, and AUROC of the solution score, on one sample per problem.
+
+    Beside them the AUROC of what needs no critic: the log-probability of the whole solution by the actor itself.
+    """
     figures: list[Figure] = []
-    for family in FAMILIES:
+    for family in families_of(actor):
         puzzles = held_out(family, split, count)
         solutions = attempt(actor, puzzles, temperature=temperature, seed=2)
         critiques = judge(critic, puzzles, solutions)
-        true = [_first_wrong(p, s) for p, s in zip(puzzles, solutions, strict=True)]
-        found = [_found(c) for c in critiques]
+        figures += _critic_figures(family, puzzles, solutions, critiques)
         right = [_right(p, s) for p, s in zip(puzzles, solutions, strict=True)]
-        scores = [c.score if c.score is not None else 0.0 for c in critiques]
-        for name, part in BENCH_PARTS.items():
-            figures.append(_resampled(family, name, count, _bench_part(found, true, part)))
-        figures.append(_resampled(family, "AUROC", count, _auroc_part(scores, right)))
+        own = [s.logprob if s.logprob is not None else -math.inf for s in solutions]
+        figures.append(_resampled(family, "AUROC of the actor's log-probability", count, _auroc_part(own, right)))
     return figures
+
+
+def tool_figures(actor: Llama, split: Split, count: int, *, temperature: float = 1.0) -> list[Figure]:
+    """Return the same figures for the critic that recomputes every step, on the same samples.
+
+    Only where a step is an equation. It sees a wrong result, and not whether the step was one to take.
+    """
+    figures: list[Figure] = []
+    for family in families_of(actor):
+        if family == "sudoku":
+            continue
+        puzzles = held_out(family, split, count)
+        solutions = attempt(actor, puzzles, temperature=temperature, seed=2)
+        critiques = asyncio.run(_calculated(puzzles, solutions))
+        figures += _critic_figures(family, puzzles, solutions, critiques, prefix="calculate: ")
+    return figures
+
+
+async def _calculated(puzzles: Sequence[Puzzle], solutions: Sequence[Solution]) -> list[Critique]:
+    critic = CalculationCritic(accept=True)
+    return [
+        await critic.critique(problem_of(puzzle), solution, meter=free_meter())
+        for puzzle, solution in zip(puzzles, solutions, strict=True)
+    ]
+
+
+def _critic_figures(
+    family: str,
+    puzzles: Sequence[Puzzle],
+    solutions: Sequence[Solution],
+    critiques: Sequence[Critique],
+    prefix: str = "",
+) -> list[Figure]:
+    true = [_first_wrong(p, s) for p, s in zip(puzzles, solutions, strict=True)]
+    found = [_found(c) for c in critiques]
+    right = [_right(p, s) for p, s in zip(puzzles, solutions, strict=True)]
+    scores = [c.score if c.score is not None else 0.0 for c in critiques]
+    count = len(puzzles)
+    figures = [
+        _resampled(family, prefix + name, count, _bench_part(found, true, part)) for name, part in BENCH_PARTS.items()
+    ]
+    return [*figures, _resampled(family, prefix + "AUROC", count, _auroc_part(scores, right))]
 
 
 BENCH_PARTS: Mapping[str, Callable[[ProcessBench], float]] = {

@@ -19,7 +19,7 @@ EPS = 1e-6
 THETA = 10000.0
 VALUES = 4
 POSITIONS = 256
-"""Longest sequence; the longest text of the pair has about 50 tokens."""
+"""Longest sequence; the longest text of the pair has about 100 tokens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,17 +14,28 @@ import torch
 from safetensors.torch import load_file
 
 from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat
-from actorcritic.formats.lines import ACCEPT, Puzzle, critic_prompt, problem_prompt, render_lines
+from actorcritic.formats.lines import ACCEPT, Puzzle, critic_prompt, known_families, problem_prompt, render_lines
+from actorcritic.training.embedded.attempts import FAMILIES
 from actorcritic.training.embedded.data import VOCABULARY, encode
 from actorcritic.training.embedded.model import Llama, Shape, native_state
 from actorcritic.training.embedded.sampling import Drawn, generate
 from actorcritic.types import Critique, FinishReason, Generation, Problem, Solution, TokenLogprob, Usage
 
-__all__ = ["as_generation", "attempt", "judge", "load", "problem_of", "read_critique", "read_solution", "texts"]
+__all__ = [
+    "as_generation",
+    "attempt",
+    "families_of",
+    "judge",
+    "load",
+    "problem_of",
+    "read_critique",
+    "read_solution",
+    "texts",
+]
 
 ACTOR, CRITIC = EmbeddedActorFormat(), EmbeddedCriticFormat()
-LIMIT = 26
-"""Most tokens of a completion: the longest right one has 17."""
+LIMIT = 44
+"""Most tokens of a completion: the longest right one has 41, the end token included."""
 _ACCEPT_ID = VOCABULARY.index(f"{ACCEPT}\n")
 
 
@@ -41,6 +52,12 @@ def load(folder: Path, device: str = "cpu") -> Llama:
     state = {name: weight.float() for name, weight in load_file(folder / "model.safetensors").items()}
     model.load_state_dict(native_state(state, shape.layers))
     return model.to(torch.device(device)).eval()
+
+
+def families_of(model: Llama) -> tuple[str, ...]:
+    """Return the families that a model has words for; a pair that was made before a family was lacks its words."""
+    known = known_families(VOCABULARY[: model.shape.vocabulary])
+    return tuple(family for family in FAMILIES if family.partition("-")[0] in known)
 
 
 def problem_of(puzzle: Puzzle) -> Problem:

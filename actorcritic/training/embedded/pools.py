@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TextIO
 
 from actorcritic.formats.lines import Puzzle, problem_prompt
+from actorcritic.training.embedded.attempts import problems, trainable
 from actorcritic.training.embedded.batches import hash_seed
-from actorcritic.training.embedded.data import FAMILIES, encode, problems, trainable
+from actorcritic.training.embedded.data import encode
 from actorcritic.training.embedded.model import Llama
-from actorcritic.training.embedded.pair import ACTOR, LIMIT, problem_of, read_solution, texts
+from actorcritic.training.embedded.pair import ACTOR, LIMIT, families_of, problem_of, read_solution, texts
 from actorcritic.training.embedded.revisions import true_critique
 from actorcritic.training.embedded.sampling import generate
 from actorcritic.types import Solution
@@ -33,7 +34,7 @@ def write_pool(actor: Llama, path: Path, size: int, seed: int, *, revisions: boo
     temporary = path.with_suffix(".tmp")
     temporary.parent.mkdir(parents=True, exist_ok=True)
     with temporary.open("w", encoding="utf-8") as file:
-        for at, family in enumerate(FAMILIES):
+        for at, family in enumerate(families_of(actor)):
             drawn = list(itertools.islice(problems(family, "train", hash_seed(seed, at)), size // len(TEMPERATURES)))
             for round_, temperature in enumerate(TEMPERATURES):
                 solutions = _attempts(actor, drawn, temperature, round_)

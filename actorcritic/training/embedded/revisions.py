@@ -6,10 +6,11 @@ from actorcritic.formats.embedded import explain
 from actorcritic.formats.lines import Puzzle
 from actorcritic.metrics import wilson
 from actorcritic.tasks.heldout import Split
-from actorcritic.training.embedded.data import FAMILIES, LABELS, attempt_labels, encode, solved
+from actorcritic.training.embedded.attempts import attempt_labels, solved
+from actorcritic.training.embedded.data import LABELS, encode
 from actorcritic.training.embedded.figures import Figure, held_out
 from actorcritic.training.embedded.model import Llama
-from actorcritic.training.embedded.pair import ACTOR, LIMIT, attempt, problem_of, read_solution, texts
+from actorcritic.training.embedded.pair import ACTOR, LIMIT, attempt, families_of, problem_of, read_solution, texts
 from actorcritic.training.embedded.sampling import generate
 from actorcritic.types import Critique, Prompt, Solution, StepCritique, Verdict
 
@@ -43,7 +44,7 @@ def revision_figures(actor: Llama, split: Split, count: int, *, temperature: flo
     Once told the step and the reason, once only cut back to the steps before it.
     """
     figures: list[Figure] = []
-    for family in FAMILIES:
+    for family in families_of(actor):
         puzzles = held_out(family, split, count)
         solutions = attempt(actor, puzzles, temperature=0, seed=0)
         cases: list[tuple[Puzzle, Solution, Critique, int]] = []

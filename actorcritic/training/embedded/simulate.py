@@ -12,7 +12,8 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from actorcritic.formats.lines import Puzzle, critic_prompt, problem_prompt, render_lines
-from actorcritic.training.embedded.data import VOCABULARY, encode, solved, vote_key
+from actorcritic.training.embedded.attempts import solved, vote_key
+from actorcritic.training.embedded.data import VOCABULARY, encode
 from actorcritic.training.embedded.model import Llama
 from actorcritic.training.embedded.pair import ACTOR, LIMIT, problem_of, read_critique, read_solution, texts
 from actorcritic.training.embedded.revisions import true_critique
