@@ -82,6 +82,8 @@ def test_a_shown_attempt_hides_no_second_mention() -> None:
     assert shown_in(f"{QUESTION} 6 * 7 = 42", one, shows=allowed) is None
     assert shown_in(f"{QUESTION} 6 * 7 = 42. So 42!", one, shows=allowed) == "gold"
     assert shown_in(f"{QUESTION} 42", one, shows=allowed, attempts=(0,)) == "gold", "another attempt than the row's own"
+    assert shown_in(f"{QUESTION} 42", one, shows=allowed, attempts=(1,)) is None
+    assert shown_in(f"{QUESTION} 42 (42)", one, shows=allowed, attempts=(1,)) == "gold", "it was shown once"
 
 
 def test_the_first_steps_of_a_shown_attempt_are_no_leak() -> None:
