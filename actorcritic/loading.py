@@ -7,7 +7,7 @@ roles where both name the same model. Heavy imports happen when a model is loade
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, Union
@@ -16,26 +16,41 @@ from actorcritic.actor import ModelActor
 from actorcritic.critic import CalculationCritic, ModelCritic
 from actorcritic.engines.langchain import LangChainEngine, is_chat_model
 from actorcritic.engines.load import load_engine
+from actorcritic.engines.load_reward import load_reward_engine
 from actorcritic.engines.memo import MemoEngine
 from actorcritic.engines.openai.retrying import Gate
 from actorcritic.engines.vllm.loading import load_vllm
 from actorcritic.errors import InputError
 from actorcritic.formats.chat import ChatActorFormat, ChatCriticFormat
 from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat
-from actorcritic.protocols import Critic, Engine
-from actorcritic.tasks.oracle import OracleCritic
-from actorcritic.types import Problem, Sampling
+from actorcritic.protocols import Critic, Engine, RewardModel
+from actorcritic.reward_model import CriticRewardModel, EngineRewardModel, VerifierRewardModel
+from actorcritic.tasks.checkers import has_gold
+from actorcritic.tasks.oracle import OracleCritic, TaskVerifier
+from actorcritic.types import Problem, Reference, Sampling
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-__all__ = ["MODEL_FREE_CRITICS", "EngineOf", "LoadOptions", "Model", "Roles", "load_roles"]
+__all__ = [
+    "MODEL_FREE_CRITICS",
+    "VERIFIERS",
+    "EngineOf",
+    "LoadOptions",
+    "Model",
+    "Roles",
+    "load_roles",
+    "load_verifier",
+]
 
 Model: TypeAlias = Union[str, Engine, "BaseChatModel"]
 """A model spec, an engine, or a LangChain chat model."""
 
 MODEL_FREE_CRITICS = ("oracle", "calculate", "none")
 """Critics that need no model, beside the model specs."""
+
+VERIFIERS = ("oracle", "calculate")
+"""Verifiers by name: the task's own checker or gold answer, which makes an oracle run; or recomputed equations."""
 
 EMBEDDED = Path(__file__).parent / "models" / "embedded"
 EMBEDDED_THREADS = 1
@@ -70,6 +85,7 @@ class Roles:
     critic: Critic | None
     engines: Sequence[Engine] = field(default_factory=tuple[Engine, ...])
     """Every engine once; close them when done."""
+    reward_model: EngineRewardModel | None = None
 
     @property
     def exact(self) -> bool:
@@ -84,7 +100,8 @@ class Roles:
         """Return about what one trial of these problems costs at most: the longest prompt and answer, both judged."""
         longest = max(map(self.prompt_tokens, problems), default=0)
         attempt = longest + self.actor.max_tokens
-        return 2 * attempt + self.actor.max_tokens if isinstance(self.critic, ModelCritic) else attempt
+        rewarded = attempt if self.reward_model is None else 2 * attempt
+        return rewarded + attempt + self.actor.max_tokens if isinstance(self.critic, ModelCritic) else rewarded
 
     def sharing_samples(self) -> Roles:
         """Return the same roles over engines that answer a repeated request from memory; see `MemoEngine`.
@@ -104,6 +121,9 @@ class Roles:
             ),
             critic=critic,
             engines=tuple(shared.values()),
+            reward_model=(
+                None if self.reward_model is None else EngineRewardModel(shared[id(self.reward_model.engine)])
+            ),
         )
 
     async def aclose(self) -> None:
@@ -112,13 +132,20 @@ class Roles:
             await engine.aclose()
 
 
-def load_roles(actor: Model = "embedded", critic: Model | None = None, options: LoadOptions | None = None) -> Roles:
-    """Load an actor and a critic.
+def load_roles(
+    actor: Model = "embedded",
+    critic: Model | None = None,
+    options: LoadOptions | None = None,
+    *,
+    reward_model: str | None = None,
+) -> Roles:
+    """Load an actor, a critic and, where one is named, a reward model.
 
     Args:
         actor: A model spec; or an engine or LangChain chat model, which the roles close when they are closed.
         critic: Likewise, or one of `MODEL_FREE_CRITICS`; None = the actor's model.
         options: How to load and sample.
+        reward_model: A reward model's spec, such as `hf-prm:PATH_OR_ID?format=qwen`.
 
     Raises:
         InputError: a spec is unknown or a model is missing.
@@ -139,7 +166,33 @@ def load_roles(actor: Model = "embedded", critic: Model | None = None, options: 
 
     writer = _actor(actor, engine, chosen)
     judge = _critic(spec, engine, writer)
-    return Roles(actor=writer, critic=judge, engines=tuple(engines.values()))
+    scorer: EngineRewardModel | None = None
+    if reward_model is not None:
+        engines[reward_model] = load_reward_engine(reward_model, device=chosen.device, dtype=chosen.dtype)
+        scorer = EngineRewardModel(engines[reward_model])
+    return Roles(actor=writer, critic=judge, engines=tuple(engines.values()), reward_model=scorer)
+
+
+def load_verifier(name: str, pairs: Iterable[tuple[Problem, Reference]] = ()) -> RewardModel:
+    """Return a verifier as a scorer of a run.
+
+    Args:
+        name: One of `VERIFIERS`.
+        pairs: The run's problems with their gold sides; only the oracle looks at these.
+
+    Raises:
+        InputError: it is unknown, or the oracle has nothing to compare an answer with.
+    """
+    if name not in VERIFIERS:
+        raise InputError(f"unknown verifier {name!r}; choose from: {', '.join(VERIFIERS)}")
+    if name == "calculate":
+        return CriticRewardModel(CalculationCritic(accept=True), name=name)
+    references = dict[str, Reference]()
+    for problem, reference in pairs:
+        if not has_gold(problem, reference):
+            raise InputError(f"problem {problem.id!r} has no answer to compare with: there is no oracle for it")
+        references[problem.id] = reference
+    return VerifierRewardModel(TaskVerifier(), references, name=name)
 
 
 def _name(model: Model, given: dict[str, Engine]) -> str:

@@ -6,17 +6,18 @@ they are oracles, kept for scoring and for explicit oracle runs.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from actorcritic import answers
 from actorcritic.errors import InputError
-from actorcritic.tasks import arithmetic, countdown, sudoku
+from actorcritic.tasks import arithmetic, countdown, gym, sudoku
 from actorcritic.tasks.labels import StepLabel
 from actorcritic.types import Problem, Reference, Solution
 
-__all__ = ["CHECKERS", "DEFAULT_CHECKER", "Family", "checker_of", "label", "verify", "vote_key"]
+__all__ = ["CHECKERS", "DEFAULT_CHECKER", "Family", "checker_of", "has_gold", "label", "verify", "vote_key"]
 
 DEFAULT_CHECKER = "exact"
 """For a problem that names no checker and belongs to no family known by its text."""
@@ -70,7 +71,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
 }
 
-CHECKERS = (*FAMILIES, *answers.CHECKERS)
+CHECKERS = (*FAMILIES, *answers.CHECKERS, gym.CHECKER)
 """Every checker by name."""
 
 
@@ -78,8 +79,10 @@ def checker_of(problem: Problem) -> str:
     """Return the name of a problem's checker: its own, or that of the family that its text belongs to, or the default.
 
     Raises:
-        InputError: it names one that does not exist.
+        InputError: it names one that does not exist, or one that cannot work with what the problem says.
     """
+    if problem.checker == gym.CHECKER:
+        gym.origin_of(problem)
     if problem.checker is not None:
         if problem.checker not in CHECKERS:
             raise InputError(
@@ -99,7 +102,14 @@ async def vote_key(problem: Problem, solution: Solution) -> str | None:
     if name in FAMILIES:
         family, steps = FAMILIES[name], _texts(solution)
         return family.vote_key(problem.text, steps) or family.plain_answer(steps, solution.answer or "")
+    if name == gym.CHECKER:
+        return None if solution.answer is None else gym.vote_key(solution.answer)
     return None if solution.answer is None else await answers.vote_key(answers.CHECKERS[name], solution.answer)
+
+
+def has_gold(problem: Problem, reference: Reference) -> bool:
+    """Return whether there is anything to compare a solution with: exact rules or a gold answer."""
+    return checker_of(problem) in FAMILIES or reference.answer is not None
 
 
 async def verify(problem: Problem, solution: Solution | None, reference: Reference) -> bool | None:
@@ -111,6 +121,10 @@ async def verify(problem: Problem, solution: Solution | None, reference: Referen
     name = checker_of(problem)
     if name in FAMILIES:
         return solution is not None and solution.complete and _solved(FAMILIES[name], problem.text, solution)
+    if name == gym.CHECKER:
+        if solution is None or not solution.complete or solution.answer is None:
+            return False
+        return await asyncio.to_thread(gym.solved, problem, solution.answer)
     if reference.answer is None:
         return None
     if solution is None or not solution.complete or solution.answer is None:

@@ -1,4 +1,4 @@
-"""The oracle critic: the task's own labeller as a critic, for ceilings. A run with it is an oracle run and says so."""
+"""The task's own labeller as a critic and its checker as a verifier, for ceilings: a run with one is an oracle run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from actorcritic.protocols import Meter
 from actorcritic.tasks.checkers import checker_of, label, verify
 from actorcritic.types import Critique, Problem, Reference, Solution, StepCritique, Verdict
 
-__all__ = ["OracleCritic"]
+__all__ = ["OracleCritic", "TaskVerifier"]
 
 
 class OracleCritic:
@@ -40,3 +40,11 @@ class OracleCritic:
             score=float(right),
             oracle=True,
         )
+
+
+class TaskVerifier:
+    """A `Verifier` that knows: the task's exact rules, or the gold answer."""
+
+    async def verify(self, problem: Problem, solution: Solution, reference: Reference) -> bool | None:
+        """See `Verifier.verify`."""
+        return await verify(problem, solution, reference)
