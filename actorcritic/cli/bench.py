@@ -33,7 +33,7 @@ from actorcritic.protocols import Critic
 from actorcritic.search.strategies import needs_critic
 from actorcritic.tasks.checkers import verify
 from actorcritic.tasks.oracle import OracleCritic
-from actorcritic.tasks.sources import TASKS
+from actorcritic.tasks.sources import TASK_NAMES
 
 __all__ = ["bench"]
 
@@ -47,7 +47,7 @@ STRATEGIES_HELP = (
 
 def bench(  # noqa: PLR0913 - one parameter per option of the command
     task: Annotated[
-        str | None, typer.Option(help=f"{', '.join(TASKS)}; with --problems only the name in the report.")
+        str | None, typer.Option(help=f"{', '.join(TASK_NAMES)}; with --problems only the name in the report.")
     ] = None,
     problems: Annotated[Path | None, typer.Option(help="JSON lines: id, problem, answer, checker, meta.")] = None,
     strategies: Annotated[list[str] | None, typer.Option(help=STRATEGIES_HELP)] = None,

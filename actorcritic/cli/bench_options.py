@@ -18,7 +18,7 @@ from actorcritic.graphs.scaling import is_anytime
 from actorcritic.search.strategies import needs_critic
 from actorcritic.tasks.checkers import verify
 from actorcritic.tasks.heldout import Split
-from actorcritic.tasks.sources import TASKS, draw_problems
+from actorcritic.tasks.sources import TASK_NAMES, draw_problems
 from actorcritic.types import Reference
 
 __all__ = ["BenchConfig", "Leg", "check", "gather", "numbers", "plan", "take_up"]
@@ -115,7 +115,7 @@ def gather(task: str | None, problems: Path | None, limit: int | None, split: st
         asyncio.run(_require_gold(items))
         return items
     if task is None:
-        raise InputError(f"give --task ({', '.join(TASKS)}) or --problems")
+        raise InputError(f"give --task ({', '.join(TASK_NAMES)}) or --problems")
     if split is not None and split not in SPLITS:
         raise InputError(f"--split must be one of {', '.join(SPLITS)}, not {split!r}")
     drawn = draw_problems(task, SPLITS[split or "test"], PROBLEMS if limit is None else limit)

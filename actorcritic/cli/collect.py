@@ -22,7 +22,7 @@ from actorcritic.cli.tally import Tally, print_line
 from actorcritic.errors import InputError
 from actorcritic.search.strategies import STRATEGIES, parse_strategy
 from actorcritic.tasks.heldout import Split
-from actorcritic.tasks.sources import TASKS, draw_problems
+from actorcritic.tasks.sources import TASK_NAMES, draw_problems
 from actorcritic.trajectory.shards import WHOLE, Shard, parse_shard
 from actorcritic.types import Reference
 
@@ -37,7 +37,7 @@ SPLITS: dict[str, Split] = {"train": "train", "dev": "dev"}
 
 def collect(  # noqa: PLR0913 - one parameter per option of the command
     problems: Annotated[Path | None, typer.Option(help="JSON lines: id, problem, answer, checker, meta.")] = None,
-    task: Annotated[str | None, typer.Option(help=f"{', '.join(TASKS)}; instead of --problems.")] = None,
+    task: Annotated[str | None, typer.Option(help=f"{', '.join(TASK_NAMES)}; instead of --problems.")] = None,
     split: Annotated[str | None, typer.Option(help="train or dev; of a task.", show_default="train")] = None,
     limit: Annotated[
         int | None, typer.Option(help="Number of problems.", show_default=f"{PROBLEMS} of a task, all of a file")
@@ -176,7 +176,7 @@ def _gather(problems: Path | None, task: str | None, split: str | None, limit: i
         InputError: there are none, or one cannot be read.
     """
     if (problems is None) == (task is None):
-        raise InputError(f"give --problems, a file, or --task, one of {', '.join(TASKS)}")
+        raise InputError(f"give --problems, a file, or --task, one of {', '.join(TASK_NAMES)}")
     if problems is not None:
         if split is not None:
             raise InputError("--split is for tasks: a problem file is taken as it is")

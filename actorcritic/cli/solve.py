@@ -27,9 +27,13 @@ from actorcritic.graphs.trial import Attempt
 from actorcritic.loading import Roles
 from actorcritic.records import problem_of, read_problems
 from actorcritic.tasks.checkers import checker_of, verify
+from actorcritic.tasks.sources import TASK_NAMES, draw_problems
 from actorcritic.types import Problem, Reference
 
 __all__ = ["Item", "check_budget", "collect", "solve"]
+
+OF_A_TASK = 10
+"""How many problems of a task, unless --limit says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,7 @@ class Item:
 def solve(  # noqa: PLR0913 - one parameter per option of the command
     problem: Annotated[str | None, typer.Argument(help="One problem as text; or give --problems.")] = None,
     problems: Annotated[Path | None, typer.Option(help="JSON lines: id, problem, answer, checker, meta.")] = None,
+    task: Annotated[str | None, typer.Option(help=f"Test problems of one of: {', '.join(TASK_NAMES)}.")] = None,
     strategy: Annotated[
         str, typer.Option(help="NAME or NAME:option=value,...; an unknown one prints the list.")
     ] = "revise",
@@ -63,7 +68,9 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
-    limit: Annotated[int | None, typer.Option(help="Only the first so many problems.", show_default="all")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Only the first so many problems.", show_default=f"all; {OF_A_TASK} of a task")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="New run folder for the log of every event.")] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Run folder to go on with, under its own options; pays for nothing twice.")
@@ -74,7 +81,7 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
 ) -> int:
     """Answer problems: propose, critique every step, revise from the first wrong one, return the best."""
     if resume is not None:
-        if problem is not None or problems is not None or out is not None:
+        if problem is not None or problems is not None or task is not None or out is not None:
             raise InputError("--resume takes problems and options from the run folder: give nothing else but --json")
         config, items = _take_up(resume)
     else:
@@ -93,7 +100,7 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
             dtype=dtype,
             seed=seed,
         )
-        items = collect(problem, problems, limit)
+        items = collect(problem, problems, limit, task)
     return _begin(config, items, out, resume, as_json=as_json)
 
 
@@ -116,17 +123,20 @@ def _begin(config: RunConfig, items: Sequence[Item], out: Path | None, resume: P
         return asyncio.run(_work(items, roles, settings, run, concurrency=config.concurrency, as_json=as_json))
 
 
-def collect(problem: str | None, problems: Path | None, limit: int | None) -> Sequence[Item]:
+def collect(problem: str | None, problems: Path | None, limit: int | None, task: str | None = None) -> Sequence[Item]:
     """Return the problems that were asked for, every one of them read and known to be readable.
 
     Raises:
         InputError: there is none, or one cannot be read.
     """
-    if (problem is None) == (problems is None):
-        raise InputError("give one problem as text, or a file with --problems")
+    if [problem, problems, task].count(None) != 2:
+        raise InputError("give one problem as text, or a file with --problems, or --task")
     if limit is not None and limit < 1:
         raise InputError(f"--limit must be at least 1, not {limit}")
-    if problem is not None:
+    if task is not None:
+        drawn = draw_problems(task, "test", OF_A_TASK if limit is None else limit)
+        pairs = [(each, Reference()) for each in drawn]
+    elif problem is not None:
         pairs = [(problem_of(problem), Reference())]
     else:
         assert problems is not None

@@ -35,7 +35,7 @@ from actorcritic.types import (
 __all__ = ["ChatActorFormat", "ChatCriticFormat", "render_critique"]
 
 _TAGS = ("<think", "</think")
-_FORMS = frozenset({"math", "exact", "countdown", "sudoku", "arithmetic"})
+_FORMS = frozenset({"math", "exact", "countdown", "sudoku", "arithmetic", "reasoning-gym"})
 """Checkers with a prompt of their own that says how to write a solution; the others get that of `exact`."""
 
 CHARACTERS_PER_TOKEN = 3
@@ -136,7 +136,8 @@ class ChatActorFormat:
     def _form(self, problem: Problem) -> str:
         """Return how to write a solution, which depends on how its answer is going to be found."""
         checker = checker_of(problem)
-        return load_template(f"form_{checker if checker in _FORMS else 'exact'}").text if self.instruct else ""
+        form = checker.replace("-", "_") if checker in _FORMS else "exact"
+        return load_template(f"form_{form}").text if self.instruct else ""
 
     def after_solution(self, problem: Problem, solution: Solution, request: str) -> tuple[Message, ...]:
         """Return the chat in which the solution was written and the user now asks for something else."""

@@ -142,7 +142,7 @@ class EmbeddedActorFormat(_Knowing):
         )
 
     def read(self, problem: Problem, kept: Solution | None, generation: Generation) -> Solution:
-        """Split a completion into steps after the kept ones; the answer is the last equation, the grid or the number."""
+        """Split a completion into steps after the kept ones; the answer is an equation, a grid or a number."""
         before = kept.steps if kept else ()
         steps = (*before, *_split(generation))
         puzzle = parse_problem(problem.text)

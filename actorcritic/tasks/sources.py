@@ -10,11 +10,11 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 
 from actorcritic.errors import InputError
-from actorcritic.tasks import arithmetic, countdown, sudoku
+from actorcritic.tasks import arithmetic, countdown, gym, sudoku
 from actorcritic.tasks.heldout import Split
 from actorcritic.types import Problem
 
-__all__ = ["TASKS", "draw_problems"]
+__all__ = ["TASKS", "TASK_NAMES", "draw_problems"]
 
 GIVE_UP = 20_000
 """So many draws in a row that bring nothing new: the set is exhausted."""
@@ -54,12 +54,15 @@ TASKS: Mapping[str, Callable[[Split, int], Iterator[Problem]]] = {
 }
 """Every task by name: an endless stream of problems of a split, from a seed; problems come again."""
 
+TASK_NAMES = (*TASKS, f"{gym.PREFIX}NAME")
+"""What `draw_problems` takes; NAME is any task of reasoning_gym (extra: tasks)."""
+
 
 def draw_problems(task: str, split: Split, count: int, *, seed: int = 0) -> tuple[Problem, ...]:
     """Return the first `count` different problems of a task.
 
     Args:
-        task: One of `TASKS`.
+        task: One of `TASK_NAMES`.
         split: Which side of the held-out rule.
         count: How many, >= 1; fewer problems asked for are the beginning of more.
         seed: The same seed gives the same problems.
@@ -67,13 +70,11 @@ def draw_problems(task: str, split: Split, count: int, *, seed: int = 0) -> tupl
     Raises:
         InputError: the task is unknown, or it does not have so many problems.
     """
-    if task not in TASKS:
-        raise InputError(f"unknown task {task!r}; choose from: {', '.join(TASKS)}")
     if count < 1:
         raise InputError(f"the number of problems must be at least 1, not {count}")
     found: dict[str, Problem] = {}
     last_new = 0
-    for drawn, problem in enumerate(TASKS[task](split, seed)):
+    for drawn, problem in enumerate(_stream(task, split, seed)):
         if problem.id not in found:
             found[problem.id], last_new = problem, drawn
         if len(found) == count:
@@ -81,3 +82,11 @@ def draw_problems(task: str, split: Split, count: int, *, seed: int = 0) -> tupl
         if drawn - last_new > GIVE_UP:
             raise InputError(f"the task {task} has about {len(found)} {split} problems, not {count}")
     return tuple(itertools.islice(found.values(), count))
+
+
+def _stream(task: str, split: Split, seed: int) -> Iterator[Problem]:
+    if task.startswith(gym.PREFIX):
+        return gym.generate(task.removeprefix(gym.PREFIX), split, seed)
+    if task not in TASKS:
+        raise InputError(f"unknown task {task!r}; choose from: {', '.join(TASK_NAMES)}")
+    return TASKS[task](split, seed)

@@ -119,10 +119,11 @@ def test_a_chat_whose_last_word_is_a_tool() -> None:
         (None, "Use 7, 13 and 14 to make 15.", "one equation"),
         ("sudoku", "q", "r1c2"),
         ("arithmetic", "q", "3 + 9 = 12"),
+        ("reasoning-gym", "q", r"\boxed"),
     ],
 )
 def test_the_form_follows_the_checker(checker: str | None, prompt: str, form: str) -> None:
-    problem = Problem(id="p", prompt=prompt, checker=checker)
+    problem = Problem(id="p", prompt=prompt, checker=checker, meta={"name": "gcd", "seed": 0, "index": 0})
     assert form in messages(ChatActorFormat().propose(problem))[0].content
 
 
