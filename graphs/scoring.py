@@ -14,7 +14,7 @@ from actorcritic.search.policy import REWARD
 from actorcritic.search.strategies import StrategySpec, score_source
 from actorcritic.types import Failure, Payload, Problem, Reward, Solution, Trial
 
-__all__ = ["Scorers", "check_scorers", "score", "wants_reward"]
+__all__ = ["Scorers", "check_named", "check_scorers", "score", "wants_reward"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +43,21 @@ def check_scorers(spec: StrategySpec, scorers: Scorers) -> None:
     Raises:
         InputError: says what to give.
     """
+    check_named(spec, reward_model=scorers.reward_model is not None, verifier=scorers.verifier is not None)
+
+
+def check_named(spec: StrategySpec, *, reward_model: bool, verifier: bool) -> None:
+    """As `check_scorers`, where it is only known yet what there will be.
+
+    Raises:
+        InputError: says what to give.
+    """
     source = score_source(spec)
-    if source == "reward-model" and scorers.reward_model is None:
+    if source == "reward-model" and not reward_model:
         raise InputError(
             f"the strategy {spec} needs a reward model: give one (--reward-model), or choose another score"
         )
-    if source == "verifier" and scorers.verifier is None:
+    if source == "verifier" and not verifier:
         raise InputError(
             f"the strategy {spec} needs a verifier: give one (--verifier), or choose another score; the task's own "
             "checker (--verifier oracle) makes it an oracle run"

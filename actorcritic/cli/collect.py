@@ -16,7 +16,7 @@ import typer
 from actorcritic.cli.collecting import collect_shard
 from actorcritic.cli.fleet import REPORT, run_processes
 from actorcritic.cli.runs import Run, RunConfig
-from actorcritic.cli.solve import Item
+from actorcritic.cli.solve import REWARD_MODEL_HELP, VERIFIER_HELP, Item
 from actorcritic.cli.solve import collect as read_items
 from actorcritic.cli.tally import Tally, print_line
 from actorcritic.errors import InputError
@@ -56,6 +56,8 @@ def collect(  # noqa: PLR0913 - one parameter per option of the command
     critic: Annotated[
         str | None, typer.Option(help="As --actor; or oracle, calculate, none.", show_default="the actor's")
     ] = None,
+    reward_model: Annotated[str | None, typer.Option(help=REWARD_MODEL_HELP, show_default="none")] = None,
+    verifier: Annotated[str | None, typer.Option(help=VERIFIER_HELP, show_default="none")] = None,
     budget_tokens: Annotated[
         int | None, typer.Option(help="Logical tokens per problem, critic included.", show_default="none")
     ] = None,
@@ -99,6 +101,8 @@ def collect(  # noqa: PLR0913 - one parameter per option of the command
             device=device,
             dtype=dtype,
             seed=seed,
+            reward_model=reward_model,
+            verifier=verifier,
         )
     job = _Job(config=config, items=items, shard=part, out=out, resume=resume)
     if report:

@@ -58,10 +58,15 @@ def collect_shard(
     settings = config.settings()
     config.check(settings, problems)
     roles = config.load()
-    settings = replace(settings, exact=roles.exact, trial_tokens=roles.trial_tokens(problems))
-    check_roles(settings.strategy, roles.critic)
-    check_budget(roles, settings, items)
     pairs = [(item.problem, item.reference) for item in items]
+    settings = replace(
+        settings,
+        exact=roles.exact,
+        trial_tokens=roles.trial_tokens(problems),
+        scorers=config.scorers(roles, pairs),
+    )
+    check_roles(settings.strategy, roles.critic, scorers=settings.scorers)
+    check_budget(roles, settings, items)
     mine = [pair for pair in pairs if shard.holds(pair[0].id)]
     origin = config.provenance(roles)
     with Run.open(config, pairs, provenance=origin, create=create, resume=resume, shard=shard) as run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +14,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from actorcritic.actor import ModelActor
 from actorcritic.budget import Budget
 from actorcritic.critic import ModelCritic
+from actorcritic.engines.load_reward import parse_reward_spec
 from actorcritic.errors import InputError, RecordError
 from actorcritic.graphs.resuming import resume_session
+from actorcritic.graphs.scoring import Scorers, check_named
 from actorcritic.graphs.session import ProblemResult, Session
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import new_session
-from actorcritic.loading import LoadOptions, Roles, load_roles
-from actorcritic.search.strategies import needs_critic, parse_strategy
+from actorcritic.loading import VERIFIERS, LoadOptions, Roles, load_roles, load_verifier
+from actorcritic.reward_model import EngineRewardModel
+from actorcritic.search.strategies import needs_critic, parse_strategy, score_source
 from actorcritic.tasks.checkers import checker_of
 from actorcritic.trajectory.events import Event
 from actorcritic.trajectory.index import EventIndex
@@ -52,6 +55,8 @@ class RunConfig(BaseModel):
     device: str
     dtype: str
     seed: int
+    reward_model: str | None = None
+    verifier: str | None = None
 
     @property
     def options(self) -> dict[str, JsonValue]:
@@ -79,8 +84,14 @@ class RunConfig(BaseModel):
         """Refuse what can be seen to be wrong before a model is loaded.
 
         Raises:
-            InputError: a strategy without the critic that it needs, or a problem with an unknown checker.
+            InputError: a strategy without the critic or the scorer that it needs, an unknown scorer, or a problem with
+                an unknown checker.
         """
+        if self.reward_model is not None:
+            parse_reward_spec(self.reward_model)
+        if self.verifier not in (None, *VERIFIERS):
+            raise InputError(f"unknown verifier {self.verifier!r}; choose from: {', '.join(VERIFIERS)}")
+        check_named(settings.strategy, reward_model=self.reward_model is not None, verifier=self.verifier is not None)
         if self.critic == "none" and needs_critic(settings.strategy):
             raise InputError(f"the strategy {settings.strategy} needs a critic: leave out --critic none")
         for problem in problems:
@@ -91,15 +102,32 @@ class RunConfig(BaseModel):
         options = LoadOptions(
             device=self.device, dtype=self.dtype, temperature=self.temperature, max_tokens=self.max_tokens
         )
-        return load_roles(self.actor, self.critic, options)
+        return load_roles(self.actor, self.critic, options, reward_model=self.reward_model)
+
+    def scorers(self, roles: Roles, pairs: Iterable[tuple[Problem, Reference]]) -> Scorers:
+        """Return who scores beside the critic; only an oracle sees the gold side.
+
+        Raises:
+            InputError: there is no oracle for some problem.
+        """
+        verifier = None if self.verifier is None else load_verifier(self.verifier, pairs)
+        return Scorers(reward_model=roles.reward_model, verifier=verifier)
+
+    @property
+    def _verified_by_oracle(self) -> bool:
+        return self.verifier == "oracle" and score_source(parse_strategy(self.strategy)) == "verifier"
 
     def provenance(self, roles: Roles) -> Provenance:
         """Return what every trajectory of this run says of it."""
-        players: tuple[tuple[Role, object], ...] = (("actor", roles.actor), ("critic", roles.critic))
+        players: tuple[tuple[Role, object], ...] = (
+            ("actor", roles.actor),
+            ("critic", roles.critic),
+            ("reward_model", roles.reward_model),
+        )
         origins = tuple(
             ModelOrigin(role=role, name=engine.info.name, model=engine.info.model, licence=engine.info.licence)
             for role, player in players
-            if isinstance(player, ModelActor | ModelCritic)
+            if isinstance(player, ModelActor | ModelCritic | EngineRewardModel)
             for engine in (player.engine,)
         )
         return Provenance(
@@ -107,7 +135,7 @@ class RunConfig(BaseModel):
             strategy=self.strategy,
             seed=self.seed,
             width=self.width,
-            oracle=roles.critic is not None and roles.critic.oracle,
+            oracle=(roles.critic is not None and roles.critic.oracle) or self._verified_by_oracle,
             models=origins,
         )
 

@@ -36,6 +36,10 @@ OF_A_TASK = 10
 """How many problems of a task, unless --limit says otherwise."""
 
 
+REWARD_MODEL_HELP = "For score=reward-model: hf-prm:PATH_OR_ID?format=shepherd|qwen|skywork or hf-orm:PATH_OR_ID."
+VERIFIER_HELP = "For score=verifier: calculate (recomputes equations), or oracle, which makes this an oracle run."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """A problem, its gold side, and what is shown of it."""
@@ -56,6 +60,8 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
     critic: Annotated[
         str | None, typer.Option(help="As --actor; or oracle, calculate, none.", show_default="the actor's")
     ] = None,
+    reward_model: Annotated[str | None, typer.Option(help=REWARD_MODEL_HELP, show_default="none")] = None,
+    verifier: Annotated[str | None, typer.Option(help=VERIFIER_HELP, show_default="none")] = None,
     budget_tokens: Annotated[
         int | None, typer.Option(help="Logical tokens per problem, critic included.", show_default="none")
     ] = None,
@@ -99,6 +105,8 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
             device=device,
             dtype=dtype,
             seed=seed,
+            reward_model=reward_model,
+            verifier=verifier,
         )
         items = collect(problem, problems, limit, task)
     return _begin(config, items, out, resume, as_json=as_json)
@@ -114,10 +122,15 @@ def _begin(config: RunConfig, items: Sequence[Item], out: Path | None, resume: P
     settings = config.settings()
     config.check(settings, problems)
     roles = config.load()
-    settings = replace(settings, exact=roles.exact, trial_tokens=roles.trial_tokens(problems))
-    check_roles(settings.strategy, roles.critic)
-    check_budget(roles, settings, items)
     pairs = [(item.problem, item.reference) for item in items]
+    settings = replace(
+        settings,
+        exact=roles.exact,
+        trial_tokens=roles.trial_tokens(problems),
+        scorers=config.scorers(roles, pairs),
+    )
+    check_roles(settings.strategy, roles.critic, scorers=settings.scorers)
+    check_budget(roles, settings, items)
     origin = config.provenance(roles)
     with Run.open(config, pairs, provenance=origin, create=out, resume=resume) as run:
         return asyncio.run(_work(items, roles, settings, run, concurrency=config.concurrency, as_json=as_json))

@@ -109,7 +109,7 @@ async def vote_key(problem: Problem, solution: Solution) -> str | None:
 
 def has_gold(problem: Problem, reference: Reference) -> bool:
     """Return whether there is anything to compare a solution with: exact rules or a gold answer."""
-    return checker_of(problem) in FAMILIES or reference.answer is not None
+    return checker_of(problem) in (*FAMILIES, gym.CHECKER) or reference.answer is not None
 
 
 async def verify(problem: Problem, solution: Solution | None, reference: Reference) -> bool | None:
