@@ -213,21 +213,21 @@ class _Loop:
             return "exhausted"
         return progress.spent or session.ledger.spent_limit()
 
-    def after_route(self, state: RefinementState) -> str:
+    async def after_route(self, state: RefinementState) -> str:
         """Return the next move's node, or the end."""
         saved = state.get("progress")
         trial = None if saved is None else decode(_Progress, saved).trial
         return END if trial is None else MOVES[trial.action]
 
-    def after_move(self, state: RefinementState) -> str:
+    async def after_move(self, state: RefinementState) -> str:
         """Return the critique's node where there is something to judge."""
         progress = decode(_Progress, state["progress"])
         trial, solution = progress.trial, progress.solution
         if self.critic is None or trial is None or solution is None or not wants_critique(trial, solution):
-            return self.after_critique(state)
+            return await self.after_critique(state)
         return "critique"
 
-    def after_critique(self, state: RefinementState) -> str:
+    async def after_critique(self, state: RefinementState) -> str:
         """Return the scorer's node where the trial wants a score."""
         progress = decode(_Progress, state["progress"])
         trial, solution = progress.trial, progress.solution

@@ -22,7 +22,7 @@ from actorcritic.graphs.journals import StreamJournal, TeeJournal
 from actorcritic.graphs.results import record_of
 from actorcritic.graphs.session import Journal, ProblemResult, Session, SilentJournal
 from actorcritic.graphs.settings import SearchSettings, check_roles
-from actorcritic.graphs.trial import Attempt, TrialState, trial_graph
+from actorcritic.graphs.trial import Attempt, TrialGraph, TrialState, trial_graph
 from actorcritic.protocols import Actor, Critic
 from actorcritic.records import ProblemInput, problem_of, problem_record
 from actorcritic.search.strategies import parse_strategy
@@ -53,10 +53,18 @@ TreeSearchGraph = CompiledStateGraph[TreeSearchState, None, TreeSearchState, Tre
 
 
 async def search_problem(
-    session: Session, actor: Actor, critic: Critic | None, settings: SearchSettings
+    session: Session, actor: Actor, critic: Critic | None, settings: SearchSettings, graph: TrialGraph | None = None
 ) -> ProblemResult:
-    """Search one problem to its end, every trial a run of the trial graph."""
-    graph = trial_graph(actor, critic, settings.gold, settings.scorers)
+    """Search one problem to its end, every trial a run of the trial graph.
+
+    Args:
+        session: The problem at its beginning, or where an earlier run broke off.
+        actor: Who writes.
+        critic: Who judges.
+        settings: How to search.
+        graph: The trial graph of just these roles where there is one already; compiling takes milliseconds.
+    """
+    trials = graph if graph is not None else trial_graph(actor, critic, settings.gold, settings.scorers)
 
     async def run(trial: Trial, parent: Attempt | None, lease: Lease) -> Attempt | Failure:
         state: TrialState = {
@@ -66,7 +74,7 @@ async def search_problem(
             "meter": session.meter(trial, lease),
             "emit": session.brought,
         }
-        end = await graph.ainvoke(state)
+        end = await trials.ainvoke(state)
         failure: Failure | None = end.get("failure")
         if failure is not None:
             return failure
@@ -114,12 +122,13 @@ def tree_search_graph(
     """
     chosen = settings if settings is not None else SearchSettings(strategy=parse_strategy("revise"))
     check_roles(chosen.strategy, critic, chosen.gold, chosen.scorers)
+    trials = trial_graph(actor, critic, chosen.gold, chosen.scorers)
 
     async def explore(state: TreeSearchState) -> TreeSearchState:
         problem = problem_of(state["problem"])
         work = session(problem) if session is not None else new_session(problem, chosen, SilentJournal())
         work.journal = TeeJournal((work.journal, StreamJournal(get_stream_writer(), problem.id)))
-        record = record_of(await search_problem(work, actor, critic, chosen), chosen.facts(critic))
+        record = record_of(await search_problem(work, actor, critic, chosen, trials), chosen.facts(critic))
         return {"answer": record.answer, "result": record.model_dump(mode="json")}
 
     graph = StateGraph(TreeSearchState)

@@ -181,24 +181,29 @@ def trial_graph(
         )
         return {"reward": reward} if reward is not None else {}
 
-    def after_actor(state: TrialState) -> str:
+    # Routing functions are asynchronous: LangGraph sends a plain one through a thread, which costs more than a step.
+    async def after_actor(state: TrialState) -> str:
         solution = state.get("solution")
         if critic is None or solution is None or not wants_critique(state["trial"], solution):
-            return after_critic(state)
+            return await after_critic(state)
         return "critic"
 
-    def after_critic(state: TrialState) -> str:
+    async def after_critic(state: TrialState) -> str:
         solution = state.get("solution")
         return "scorer" if solution is not None and wants_reward(state["trial"], solution) else END
 
     graph = StateGraph(TrialState)
     graph.add_node("actor", actor_node)
     graph.add_node("critic", critic_node)
-    graph.add_node("scorer", scorer_node)
     graph.add_edge(START, "actor")
-    graph.add_conditional_edges("actor", after_actor, ["critic", "scorer", END])
-    graph.add_conditional_edges("critic", after_critic, ["scorer", END])
-    graph.add_edge("scorer", END)
+    if rewarders == Scorers():  # a way that nobody goes still costs every trial its look at the sign
+        graph.add_conditional_edges("actor", after_actor, ["critic", END])
+        graph.add_edge("critic", END)
+    else:
+        graph.add_node("scorer", scorer_node)
+        graph.add_conditional_edges("actor", after_actor, ["critic", "scorer", END])
+        graph.add_conditional_edges("critic", after_critic, ["scorer", END])
+        graph.add_edge("scorer", END)
     return graph.compile(checkpointer=False, name="trial")
 
 
