@@ -17,7 +17,7 @@ CONSTRAINTS := ci/constraints-cpu.txt
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(PIP_FLAGS)
 
-.PHONY: help demo install test lint types test-full bench-engine bench-pair clean
+.PHONY: help demo install test lint types test-full bench-engine bench-pair bench-search bench-graph bench-utilisation bench-peers clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,15 @@ bench-pair: $(STAMPS)/install ## held-out figures of the embedded pair
 
 bench-search: $(STAMPS)/peers ## microseconds per ask and tell and bytes per node, beside TreeQuest
 	$(BIN)/python -m tests.benchmarks.search
+
+bench-graph: $(STAMPS)/install ## microseconds per trial of the search graph, beside a bare LangGraph loop
+	$(BIN)/python -m tests.benchmarks.graph
+
+bench-utilisation: $(STAMPS)/install ## tokens per second of whole searches as a share of the engine's own
+	$(BIN)/python -m tests.benchmarks.utilisation
+
+bench-peers: $(STAMPS)/peers ## its_hub and TreeQuest on our engine at equal tokens
+	$(BIN)/python -m tests.benchmarks.peers
 
 clean: ## remove what was built; run folders stay
 	rm -rf .venv build dist *.egg-info .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
