@@ -15,19 +15,30 @@ from typing import cast
 from actorcritic.parsing.findings import Finding, Findings, read_verdict
 from actorcritic.types import JsonValue
 
-__all__ = ["critique_schema", "json_begin", "read_json"]
+__all__ = ["EXPLANATION_LENGTH", "critique_schema", "json_begin", "read_json"]
+
+EXPLANATION_LENGTH = 240
+"""Characters of one explanation under the schema, at most."""
 
 _OBJECT = re.compile(r"\{\s*\"")
 _VERDICT = re.compile(r"\"verdict\"\s*:\s*\"")
 
 
 def critique_schema(steps: int) -> dict[str, JsonValue]:
-    """Return the JSON schema of a critique of so many steps, for constrained decoding."""
+    """Return the JSON schema of a critique of so many steps, for constrained decoding.
+
+    Whatever a model could go on with for ever has an end: a number at the last step, an explanation at
+    `EXPLANATION_LENGTH` characters.
+    """
     verdict: dict[str, JsonValue] = {"type": "string", "enum": ["correct", "incorrect"]}
     # Explained before judged: a verdict that follows its reasons is the better one.
     step: dict[str, JsonValue] = {
         "type": "object",
-        "properties": {"index": {"type": "integer"}, "explanation": {"type": "string"}, "verdict": verdict},
+        "properties": {
+            "index": {"type": "integer", "minimum": 1, "maximum": max(1, steps)},
+            "explanation": {"type": "string", "maxLength": EXPLANATION_LENGTH},
+            "verdict": verdict,
+        },
         "required": ["index", "explanation", "verdict"],
         "additionalProperties": False,
     }

@@ -167,6 +167,8 @@ def _arguments(source: str, adapters: Sequence[Adapter], options: VllmOptions) -
         "enable_prefix_caching": True,
         "disable_log_stats": True,
         "max_logprobs": TOP_LOGPROBS,
+        # Without free blanks a model cannot spend its tokens on them. The backend that allows this is to be named.
+        "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
         "use_tqdm_on_load": False,
         **_memory(options, cpu=cpu),
     }
@@ -215,7 +217,7 @@ def _sampling(given: Mapping[str, Any]) -> Any:
     parameters = _module("vllm.sampling_params")
     schema = own.pop("json_schema", None)
     if schema is not None:
-        own["structured_outputs"] = parameters.StructuredOutputsParams(json=schema, disable_any_whitespace=True)
+        own["structured_outputs"] = parameters.StructuredOutputsParams(json=schema)
     return parameters.SamplingParams(**own, output_kind=parameters.RequestOutputKind.FINAL_ONLY)
 
 

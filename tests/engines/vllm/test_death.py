@@ -32,8 +32,10 @@ async def test_killed_under_load(tiny_model: Path) -> None:
         await engine.generate(SHORT)
         for _ in range(2):
             waiting = [asyncio.create_task(engine.generate(replace(REQUEST, seed=seed))) for seed in range(24)]
-            await asyncio.sleep(0.5)
-            assert not any(task.done() for task in waiting), "not under load"
+            await asyncio.sleep(0.2)
+            # A random model ends where it likes.
+            waiting = [task for task in waiting if not task.done()]
+            assert len(waiting) >= 8, "not under load"
             core_process(engine).kill()
             killed = time.monotonic()
             done = await asyncio.gather(*waiting, return_exceptions=True)
