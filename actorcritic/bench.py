@@ -107,6 +107,7 @@ class ReadingRecord(_Record):
     """Logical tokens that were spent, all roles; at most the budget where it is hard."""
     actor_tokens: int
     critic_tokens: int
+    reward_model_tokens: int = 0
     seconds: float
     """The problem's share of the time: of k problems in flight each takes a k-th."""
     trials: int
@@ -142,6 +143,7 @@ class BenchRow(_Record):
     mean_actor_tokens: float
     mean_critic_tokens: float
     """Logical tokens per problem."""
+    mean_reward_model_tokens: float = 0.0
     mean_trials: float
     seconds: float
     """Mean per problem; all problems together took as long as the run."""
@@ -186,6 +188,8 @@ class Facts(_Record):
     budgets: list[int]
     actor: str
     critic: str | None
+    reward_model: str | None = None
+    verifier: str | None = None
     models: list[str]
     """Fingerprints of the models behind them."""
     width: int
@@ -281,6 +285,7 @@ def _row(cell: _Cell, seeds: int) -> BenchRow:
         mean_total_tokens=_short(fmean(reading.total_tokens for reading in flat)),
         mean_actor_tokens=_short(fmean(reading.actor_tokens for reading in flat)),
         mean_critic_tokens=_short(fmean(reading.critic_tokens for reading in flat)),
+        mean_reward_model_tokens=_short(fmean(reading.reward_model_tokens for reading in flat)),
         mean_trials=_short(fmean(reading.trials for reading in flat)),
         seconds=_short(fmean(reading.seconds for reading in flat)),
         failures=sum(reading.failures for reading in flat),

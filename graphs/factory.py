@@ -1,6 +1,7 @@
 """Graphs from model specs, for whoever can send only JSON: LangGraph's server and Studio, through `langgraph.json`.
 
-Everything stands under `configurable`: actor, critic, strategy, budget_tokens, seed, and width for a search.
+Everything stands under `configurable`: actor, critic, reward_model, verifier, strategy, budget_tokens, seed, and width
+for a search.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from actorcritic.budget import Budget
 from actorcritic.errors import InputError
 from actorcritic.graphs.refinement import RefinementGraph, refinement_graph
+from actorcritic.graphs.scoring import Scorers
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import TreeSearchGraph, tree_search_graph
-from actorcritic.loading import Roles, load_roles
+from actorcritic.loading import Roles, load_roles, load_verifier
 from actorcritic.search.strategies import parse_strategy
 
 __all__ = ["GraphOptions", "refinement", "tree_search"]
@@ -32,6 +34,10 @@ class GraphOptions(BaseModel):
     actor: str = "embedded"
     critic: str | None = None
     """None = the actor's."""
+    reward_model: str | None = None
+    """For `score=reward-model`: `hf-prm:PATH_OR_ID?format=NAME` or `hf-orm:PATH_OR_ID`."""
+    verifier: str | None = None
+    """For `score=verifier`: `calculate`, or `oracle`, the task's own rules, which makes it an oracle run."""
     strategy: str = "revise"
     budget_tokens: int | None = None
     """Logical tokens per problem, critic included; None = no limit."""
@@ -46,13 +52,17 @@ class GraphOptions(BaseModel):
             width=self.width,
             seed=self.seed,
             exact=roles.exact,
+            scorers=Scorers(
+                reward_model=roles.reward_model,
+                verifier=None if self.verifier is None else load_verifier(self.verifier),
+            ),
         )
 
 
 def refinement(config: RunnableConfig) -> RefinementGraph:
     """Return the refinement graph that a configuration asks for."""
     options = _options_of(config)
-    roles = _load(options.actor, options.critic)
+    roles = _load(options.actor, options.critic, options.reward_model)
     if roles.critic is None:
         raise InputError("the refinement graph needs a critic: name one in configurable.critic")
     return refinement_graph(roles.actor, roles.critic, options.settings(roles))
@@ -61,7 +71,7 @@ def refinement(config: RunnableConfig) -> RefinementGraph:
 def tree_search(config: RunnableConfig) -> TreeSearchGraph:
     """Return the search graph that a configuration asks for."""
     options = _options_of(config)
-    roles = _load(options.actor, options.critic)
+    roles = _load(options.actor, options.critic, options.reward_model)
     return tree_search_graph(roles.actor, roles.critic, options.settings(roles))
 
 
@@ -79,6 +89,6 @@ def _options_of(config: RunnableConfig) -> GraphOptions:
 
 
 @lru_cache(maxsize=MODELS_KEPT)
-def _load(actor: str, critic: str | None) -> Roles:
-    """Load a pair of models once."""
-    return load_roles(actor, critic)
+def _load(actor: str, critic: str | None, reward_model: str | None) -> Roles:
+    """Load a pair of models once, with a reward model where one is named."""
+    return load_roles(actor, critic, reward_model=reward_model)

@@ -23,7 +23,7 @@ from actorcritic.cli.bench_folder import BenchFolder, Rows
 from actorcritic.cli.bench_options import PROBLEMS, BenchConfig, Leg, check, gather, numbers, plan, take_up
 from actorcritic.cli.bench_report import draw_curves, print_report
 from actorcritic.cli.progress import Progress
-from actorcritic.cli.solve import Item, check_budget
+from actorcritic.cli.solve import REWARD_MODEL_HELP, VERIFIER_HELP, Item, check_budget
 from actorcritic.critic import CalculationCritic
 from actorcritic.errors import InputError
 from actorcritic.graphs.scaling import Reading, ScaledResult, search_budgets
@@ -34,8 +34,11 @@ from actorcritic.search.strategies import needs_critic
 from actorcritic.tasks.checkers import verify
 from actorcritic.tasks.oracle import OracleCritic
 from actorcritic.tasks.sources import TASK_NAMES
+from actorcritic.types import Role
 
 __all__ = ["bench"]
+
+ROLES: tuple[Role, ...] = ("actor", "critic", "reward_model")
 
 LIBRARIES = ("actorcritic", "langgraph", "torch", "transformers", "vllm")
 
@@ -61,6 +64,8 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
     critic: Annotated[
         str | None, typer.Option(help="As --actor; or oracle, calculate, none.", show_default="the actor's")
     ] = None,
+    reward_model: Annotated[str | None, typer.Option(help=REWARD_MODEL_HELP, show_default="none")] = None,
+    verifier: Annotated[str | None, typer.Option(help=VERIFIER_HELP, show_default="none")] = None,
     width: Annotated[int, typer.Option(help="Trials in flight per problem; above 1 readings are only near.")] = 1,
     concurrency: Annotated[int, typer.Option(help="Problems in flight.")] = 64,
     share_samples: Annotated[
@@ -99,6 +104,8 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
             max_tokens=max_tokens,
             device=device,
             dtype=dtype,
+            reward_model=reward_model,
+            verifier=verifier,
         )
         items = gather(task, problems, limit, split)
     legs = plan(config)
@@ -175,12 +182,14 @@ def _settings_of(config: BenchConfig, leg: Leg, roles: Roles, items: Sequence[It
         InputError: the strategy lacks its critic, or the smallest budget cannot pay for one step of some problem.
     """
     players = _roles_of(leg, roles)
+    run = config.run(leg.contestant, leg.seed, leg.limit)
     settings = replace(
-        config.run(leg.contestant, leg.seed, leg.limit).settings(),
+        run.settings(),
+        scorers=run.scorers(players, [(item.problem, item.reference) for item in items]),
         exact=players.exact,
         trial_tokens=players.trial_tokens([item.problem for item in items]),
     )
-    check_roles(settings.strategy, players.critic)
+    check_roles(settings.strategy, players.critic, scorers=settings.scorers)
     check_budget(players, replace(settings, budget=replace(settings.budget, tokens=min(leg.budgets))), items)
     return settings
 
@@ -223,7 +232,9 @@ async def _work(
                 continue
             sys.stderr.write(f"{number} of {len(legs)}: {label}, seed {leg.seed}, {leg.limit} tokens\n")
             players = _roles_of(leg, roles)
-            oracle = needs_critic(how.strategy) and players.critic is not None and players.critic.oracle
+            oracle = how.scorers.oracle(how.strategy) or (
+                needs_critic(how.strategy) and players.critic is not None and players.critic.oracle
+            )
             problems = [item.problem for item in left.values()]
             with Progress(len(left)) as progress:
                 async for scaled in search_budgets(
@@ -242,13 +253,14 @@ async def _judge(item: Item, scaled: ScaledResult, leg: Leg, *, oracle: bool) ->
     async def read(reading: Reading) -> ReadingRecord:
         solution = None if reading.attempt is None else reading.attempt.solution
         usage = reading.spend.usage
-        actor, critic = usage.get("actor"), usage.get("critic")
+        actor, critic, rewarding = (usage.get(role) for role in ROLES)
         return ReadingRecord(
             budget_tokens=reading.budget,
             correct=bool(await verify(item.problem, solution, item.reference)),
             total_tokens=reading.spend.total.logical_tokens,
             actor_tokens=actor.logical_tokens if actor else 0,
             critic_tokens=critic.logical_tokens if critic else 0,
+            reward_model_tokens=rewarding.logical_tokens if rewarding else 0,
             seconds=round(reading.seconds, 4),
             trials=reading.trials,
             failures=reading.failures,

@@ -15,7 +15,7 @@ from actorcritic.cli.runs import RunConfig
 from actorcritic.cli.solve import Item, collect
 from actorcritic.errors import InputError
 from actorcritic.graphs.scaling import is_anytime
-from actorcritic.search.strategies import needs_critic
+from actorcritic.search.strategies import needs_critic, score_source
 from actorcritic.tasks.checkers import verify
 from actorcritic.tasks.heldout import Split
 from actorcritic.tasks.sources import TASK_NAMES, draw_problems
@@ -49,6 +49,8 @@ class BenchConfig(BaseModel):
     max_tokens: int
     device: str
     dtype: str
+    reward_model: str | None = None
+    verifier: str | None = None
     models: list[str] = []
     """Fingerprints of the models, known once they are loaded; rows of other models do not belong together."""
 
@@ -63,6 +65,9 @@ class BenchConfig(BaseModel):
             strategy=str(contestant.spec),
             # Without a word of it no critic is loaded that nobody asks.
             critic=self.critic if any(_asks_model(other) for other in self.contestants) else "none",
+            # Nor a reward model; a leg that does not ask leaves it unused.
+            reward_model=self.reward_model if any(_asks(other, "reward-model") for other in self.contestants) else None,
+            verifier=self.verifier,
             budget_tokens=limit,
             budget_calls=None,
             budget_seconds=None,
@@ -170,3 +175,8 @@ async def _require_gold(items: Sequence[Item]) -> None:
 def _asks_model(contestant: Contestant) -> bool:
     """Return whether a contestant asks the comparison's own critic."""
     return contestant.critic is None and needs_critic(contestant.spec)
+
+
+def _asks(contestant: Contestant, source: str) -> bool:
+    """Return whether a contestant goes by the scores of a source."""
+    return score_source(contestant.spec) == source

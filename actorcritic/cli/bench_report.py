@@ -27,21 +27,30 @@ def print_report(report: BenchReport) -> None:
     table = Table(title=title, title_justify="left")
     table.add_column("budget", justify="right")
     table.add_column("strategy", overflow="fold")
-    for name in ("accuracy", "interval", "actor tokens", "critic tokens", "s/problem"):
+    rewarded = any(row.mean_reward_model_tokens for row in report.rows)
+    for name in (
+        "accuracy",
+        "interval",
+        "actor tokens",
+        "critic tokens",
+        *(("reward tokens",) if rewarded else ()),
+        "s/problem",
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     for budget in report.budgets:
         rows = sorted((row for row in report.rows if row.budget_tokens == budget), key=lambda row: -row.accuracy)
         for at, row in enumerate(rows):
-            table.add_row("" if at else str(budget), *_cells(row), end_section=at == len(rows) - 1)
+            table.add_row("" if at else str(budget), *_cells(row, rewarded=rewarded), end_section=at == len(rows) - 1)
     if report.rows:
         console.print(table)
     if any(row.oracle for row in report.rows):
-        console.print("† oracle: the critic is the task's own checker. A ceiling, not a competitor.")
+        console.print("† oracle: the critic or verifier is the task's own checker. A ceiling, not a competitor.")
     for duel in report.paired:
         console.print(duel.summary, markup=False)
 
 
-def _cells(row: BenchRow) -> tuple[str, ...]:
+def _cells(row: BenchRow, *, rewarded: bool) -> tuple[str, ...]:
+    """Return a line of the table; `rewarded` = with the tokens of a reward model, which few comparisons have."""
     failures = f" ({row.failures} failures)" if row.failures else ""
     return (
         f"{row.strategy}{' †' if row.oracle else ''}{failures}",
@@ -49,6 +58,7 @@ def _cells(row: BenchRow) -> tuple[str, ...]:
         f"{row.ci_low:.1%} – {row.ci_high:.1%}",
         f"{row.mean_actor_tokens:.1f}",
         f"{row.mean_critic_tokens:.1f}",
+        *((f"{row.mean_reward_model_tokens:.1f}",) if rewarded else ()),
         f"{row.seconds:.3f}",
     )
 
