@@ -17,7 +17,7 @@ CONSTRAINTS := ci/constraints-cpu.txt
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(PIP_FLAGS)
 
-.PHONY: help demo install test lint types test-full bench-engine bench-pair bench-search bench-graph bench-utilisation bench-peers clean
+.PHONY: help demo install test lint types test-full bench-engine bench-pair bench-search bench-graph bench-utilisation bench-peers bench-trajectory clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ bench-utilisation: $(STAMPS)/install ## tokens per second of whole searches as a
 
 bench-peers: $(STAMPS)/peers ## its_hub and TreeQuest on our engine at equal tokens
 	$(BIN)/python -m tests.benchmarks.peers
+
+bench-trajectory: $(STAMPS)/install ## what the log costs: events per second, share of a run, memory
+	$(BIN)/python -m tests.benchmarks.trajectory
 
 clean: ## remove what was built; run folders stay
 	rm -rf .venv build dist *.egg-info .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis

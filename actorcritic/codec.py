@@ -22,26 +22,18 @@ __all__ = ["decode", "encode"]
 
 T = TypeVar("T")
 _Decoder = Callable[[Any], Any]
+_Writer = Callable[[Any], JsonValue]
 
 FULL = object()
 """Stands for: this field is always written."""
 
+PLAIN = (NoneType, bool, int, str)
+"""Classes whose values are JSON already."""
+
 
 def encode(value: object) -> JsonValue:
     """Return a value as JSON: dataclasses become objects, tuples become lists, infinities become strings."""
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else repr(value)
-    if isinstance(value, Mapping):
-        return {str(key): encode(item) for key, item in cast("Mapping[object, object]", value).items()}
-    if isinstance(value, Sequence):
-        return _encode_items(cast("Sequence[object]", value))
-    return _encode_fields(value)
+    return _writer(type(value))(value)
 
 
 def decode(kind: type[T], data: JsonValue) -> T:
@@ -59,26 +51,82 @@ def decode(kind: type[T], data: JsonValue) -> T:
 # --- writing -------------------------------------------------------------------------------------------------------
 
 
-def _encode_fields(value: object) -> JsonValue:
-    """Encode a dataclass field by field."""
-    written: dict[str, JsonValue] = {}
-    for name, empty in _fields(cast("Hashable", type(value))):
-        item = getattr(value, name)
-        if empty is FULL or item != empty:
-            written[name] = encode(item)
-    return written
+def _make_writer(kind: type) -> _Writer:
+    """Return what writes the values of this class."""
+    if kind in PLAIN:
+        return _write_as_is
+    if issubclass(kind, Enum):
+        return lambda value: str(value.value)
+    if issubclass(kind, bool | int | str):
+        return _write_as_is
+    if issubclass(kind, float):
+        return _write_float
+    if issubclass(kind, Mapping):
+        return _write_mapping
+    if issubclass(kind, Sequence):
+        return _encode_items
+    return _dataclass_writer(kind)
+
+
+_writer: Callable[[type], _Writer] = cache(_make_writer)
+"""Built once per class, since logs are written while engines wait."""
+
+
+def _dataclass_writer(kind: type) -> _Writer:
+    """Return what writes a dataclass field by field."""
+    if not dataclasses.is_dataclass(kind):
+        raise TypeError(f"{kind.__name__} is no value that can be written")
+    hints = get_type_hints(kind)
+    columns = tuple(
+        (item.name, _empty_default(item), None if _is_plain(hints[item.name]) else encode)
+        for item in dataclasses.fields(kind)
+    )
+
+    def write(value: Any) -> JsonValue:
+        written: dict[str, JsonValue] = {}
+        for name, empty, writer in columns:
+            item = getattr(value, name)
+            if empty is FULL or (item is not None if empty is None else item):
+                written[name] = item if writer is None else writer(item)
+        return written
+
+    return write
+
+
+def _is_plain(hint: Any) -> bool:
+    """Return whether every value of this type is written as it is."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return all(type(arg) in PLAIN for arg in args)
+    if origin in (Union, UnionType):
+        return all(map(_is_plain, args))
+    return hint in PLAIN
+
+
+def _write_as_is(value: Any) -> JsonValue:
+    return cast("JsonValue", value)
+
+
+def _write_float(value: Any) -> JsonValue:
+    return cast("float", value) if math.isfinite(value) else repr(value)
+
+
+def _write_mapping(value: Any) -> JsonValue:
+    return {str(key): _writer(type(item))(item) for key, item in value.items()}
 
 
 def _encode_items(items: Sequence[object]) -> JsonValue:
     """Encode a list; tokens go by columns, since one object per token would be most of a log."""
-    if items and isinstance(items[0], TokenLogprob):
+    if not items:
+        return []
+    if isinstance(items[0], TokenLogprob):
         return _encode_tokens(cast("Sequence[TokenLogprob]", items))
     kinds = set(map(type, items))
-    if kinds <= {int}:
+    if kinds == {int}:
         return cast("list[JsonValue]", list(items))
     if kinds == {float}:
         return _encode_floats(cast("Sequence[float]", items))
-    return [encode(item) for item in items]
+    return [_writer(type(item))(item) for item in items]
 
 
 def _encode_floats(items: Sequence[float]) -> list[JsonValue]:
@@ -96,14 +144,6 @@ def _encode_tokens(tokens: Sequence[TokenLogprob]) -> JsonValue:
     if any(token.top for token in tokens):
         columns["tops"] = [encode(token.top) for token in tokens]
     return columns
-
-
-@cache
-def _fields(kind: type) -> tuple[tuple[str, object], ...]:
-    """Return a dataclass's field names with their defaults, `FULL` where a default is missing or not empty."""
-    if not dataclasses.is_dataclass(kind):
-        raise TypeError(f"{kind.__name__} is no value that can be written")
-    return tuple((item.name, _empty_default(item)) for item in dataclasses.fields(kind))
 
 
 def _empty_default(item: dataclasses.Field[Any]) -> object:

@@ -19,6 +19,7 @@ from actorcritic.types import (
     FinishReason,
     GenerateRequest,
     Generation,
+    JsonValue,
     Outcome,
     Prompt,
     Solution,
@@ -175,3 +176,23 @@ def test_a_run_has_events_of_its_own() -> None:
     (event,) = recorder.events
     assert (event.kind, event.problem, event.payload) == (Kind.RUN_STARTED, None, {"config": {"seed": 1}})
     assert json.loads(to_line(event))["time"].endswith("+00:00")
+
+
+@pytest.mark.parametrize("kind", [Kind.CALLED, Kind.SCORED])
+def test_whatever_is_json_survives_the_line(kind: Kind) -> None:
+    payload: dict[str, JsonValue] = {
+        "half": "\ud83d",
+        "large": 2**70,
+        "small": 1e-300,
+        "text": "\u2014\n\x00",
+        "n": None,
+    }
+    event = Event(kind=kind, run="r", seq=0, time="t", payload=payload)
+    line = to_line(event)
+    assert line.count(b"\n") == 1 and parse_line(line) == event
+
+
+def test_no_number_that_is_none_reaches_the_log() -> None:
+    event = Event(kind=Kind.SCORED, run="r", seq=0, time="t", payload={"score": float("nan")})
+    with pytest.raises(ValueError, match="Out of range"):
+        to_line(event)
