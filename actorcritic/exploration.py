@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
 
 from actorcritic.budget import Lease, Ledger, Spend
-from actorcritic.errors import BudgetExhausted
+from actorcritic.errors import ActorCriticError, BudgetExhausted
 from actorcritic.metering import Call
 from actorcritic.search.policy import Policy
 from actorcritic.types import Failure, Outcome, StopReason, Trial
@@ -157,11 +157,11 @@ class Exploration(Generic[A]):
             while self._window:
                 self.search.settle(self._window.popleft().trial, None)
         except BaseExceptionGroup as group:
-            # One defect, or one refusal, is said as such: whoever runs one search wants no group.
-            errors = {id(error): error for error in _leaves(group)}
-            if len(errors) > 1:
+            # One defect, or a refusal by several trials, is said as such: whoever runs one search wants no group.
+            errors = list({id(error): error for error in _leaves(group)}.values())
+            if len(errors) > 1 and not all(isinstance(error, ActorCriticError) for error in errors):
                 raise
-            raise next(iter(errors.values())) from None
+            raise errors[0] from errors[0].__cause__
         return self.search.policy.stopped or limit or "exhausted"
 
     def _take_up(self, tasks: asyncio.TaskGroup) -> None:

@@ -43,7 +43,7 @@ class CallFailure:
     """Of the candidate that there would have been, or that stands without what failed."""
     where: str
     """The caller's function: "fn", "score", "critique", "revise", "done" or "key"."""
-    error: Exception
+    error: Exception = field(compare=False)
     """What it raised."""
 
     def __str__(self) -> str:

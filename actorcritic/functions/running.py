@@ -40,13 +40,15 @@ class RunOptions(TypedDict, total=False):
 
     budget: Budget
     """The limits. `calls` counts what is awaited: calls of `fn`, `revise`, `critique` and of an asynchronous `score`.
-    `tokens` and `money` are what the functions report with `this_call().charge(...)`, so the last call may go over."""
+    `tokens` and `money` are what the functions report with `this_call().charge(...)`: only afterwards, so the last call
+    may go over."""
     width: int
     """Candidates in flight, >= 1; by default 8 for independent samples and otherwise 1. The result depends on it."""
     seed: int
     """Of the strategy's own choices and of `this_call().seed`; 0 by default."""
     call_tokens: int
-    """What one candidate costs at most, in tokens; without it a budget of tokens is spent one candidate at a time."""
+    """What one candidate costs at most, in tokens: none is begun with less, so that a budget of tokens is kept. Without
+    it candidates are made one at a time under such a budget."""
     on_event: Callable[[Progress[Any]], None]
     """Hears of everything as it happens, in the running event loop."""
 
@@ -79,6 +81,7 @@ async def run_search(
         functions=functions,
         seed=seed,
         accept=1.0 if accept is None else accept,
+        call_tokens=call_tokens,
         on_event=options.get("on_event"),
     )
     exploration = Exploration(

@@ -81,6 +81,8 @@ class FunctionSearch(Search[Candidate[T]], Generic[T]):
     seed: int = 0
     accept: float = 1.0
     """Score in [0, 1] from which a value counts as right."""
+    call_tokens: int | None = None
+    """What one candidate costs at most, in tokens; none is begun with less. None = unknown."""
     on_event: Callable[[Progress[Any]], None] | None = None
     broken: list[CallFailure] = field(default_factory=list[CallFailure])
     """Everything that failed, in the order in which it did."""
@@ -91,6 +93,8 @@ class FunctionSearch(Search[Candidate[T]], Generic[T]):
 
     async def run(self, trial: Trial, parent: Candidate[T] | None, lease: Lease) -> Candidate[T] | Failure:
         """Carry out one trial: make a value, then judge it."""
+        if self.call_tokens is not None and lease.tokens is not None and lease.tokens < self.call_tokens:
+            return without_means(BudgetExhausted("tokens"))
         started = time.monotonic()
         try:
             value = await self._make(trial, parent, lease)
