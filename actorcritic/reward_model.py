@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from actorcritic.errors import InputError
 from actorcritic.protocols import Critic, Engine, Meter, Verifier
@@ -87,7 +87,7 @@ class FunctionRewardModel:
             InputError: the function returned a number outside [0, 1], or scores of some steps only.
         """
         result = self._function(problem, solution)
-        scored = await cast("Awaitable[Scored]", result) if isawaitable(result) else result
+        scored = await result if isawaitable(result) else result
         if isinstance(scored, Reward):
             steps, score = scored.steps, scored.score
         else:

@@ -50,9 +50,10 @@ def sentence_tokenizer() -> PreTrainedTokenizerFast:
         [pre_tokenizers.Split("\n", "isolated"), pre_tokenizers.Metaspace(prepend_scheme="first")]
     )
     tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    return cast("Any", PreTrainedTokenizerFast)(
+    fast = cast("Any", PreTrainedTokenizerFast)(
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
     )
+    return cast("PreTrainedTokenizerFast", fast)
 
 
 def chat_tokenizer(*, chat: bool = True) -> PreTrainedTokenizerFast:
@@ -94,7 +95,7 @@ def save_shepherd(folder: Path) -> Path:
 def save_qwen(folder: Path, *, deep: bool = True) -> Path:
     """Qwen2.5-Math-PRM: a Qwen2 backbone with two linear layers; or, not `deep`, a plain token classifier."""
     tokenizer = chat_tokenizer()
-    config = Qwen2Config(vocab_size=len(tokenizer), num_labels=2, **SIZES)
+    config = cast("Any", Qwen2Config)(vocab_size=len(tokenizer), num_labels=2, **SIZES)
     with torch.random.fork_rng():
         torch.manual_seed(6)
         if not deep:
@@ -128,7 +129,7 @@ def save_outcome(folder: Path, *, labels: int = 1) -> Path:
     tokenizer = chat_tokenizer()
     with torch.random.fork_rng():
         torch.manual_seed(8)
-        config = LlamaConfig(vocab_size=len(tokenizer), num_labels=labels, pad_token_id=1, **SIZES)
+        config = cast("Any", LlamaConfig)(vocab_size=len(tokenizer), num_labels=labels, pad_token_id=1, **SIZES)
         model = cast("Any", LlamaForSequenceClassification)(config)
     return save(folder, model, tokenizer)
 

@@ -47,7 +47,7 @@ async def scores(engine: TransformersScorer, *requests: GenerateRequest) -> list
 
 def plain_shepherd(folder: Path, ids: list[int], tokenizer: Any) -> list[float]:
     """As in the publishers' model card."""
-    model: Any = AutoModelForCausalLM.from_pretrained(folder).eval()
+    model = cast("Any", AutoModelForCausalLM).from_pretrained(folder).eval()
     candidates, tag = tokenizer.encode("+ -")[1:], tokenizer.encode("ки")[-1]
     logits = model(torch.tensor([ids])).logits[:, :, candidates]
     return cast("list[float]", logits.softmax(-1)[:, :, 0][torch.tensor([ids]) == tag].tolist())
@@ -72,7 +72,7 @@ def plain_linear(folder: Path, ids: list[int], tokenizer: Any) -> list[float]:
 
 def plain_skywork(folder: Path, ids: list[int], tokenizer: Any) -> list[float]:
     """As in the publishers' inference code: the value head over the last hidden state, sigmoid, at the newlines."""
-    model: Any = Qwen2ForCausalLM.from_pretrained(folder).eval()
+    model = cast("Any", Qwen2ForCausalLM).from_pretrained(folder).eval()
     head = load_file(folder / "model.safetensors")
     hidden = model(torch.tensor([ids]), output_hidden_states=True).hidden_states[-1]
     values = (hidden @ head["v_head.summary.weight"].T + head["v_head.summary.bias"]).squeeze(-1).sigmoid()[0]
@@ -138,7 +138,7 @@ async def test_an_outcome_model_gives_one_score(tmp_path: Path, labels: int) -> 
     asked = [request(f"w{i}", ["w3"] * (1 + i % 3)) for i in range(7)]
     given = await scores(engine, *asked)
     with quiet_loading(), torch.inference_mode():
-        model: Any = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+        model = cast("Any", AutoModelForSequenceClassification).from_pretrained(folder).eval()
         logits = torch.cat([model(torch.tensor([engine.encode(item.prompt)])).logits for item in asked])
     expected = logits.sigmoid()[:, 0] if labels == 1 else logits.softmax(-1)[:, 1]
     assert [answer["score"] for answer in given] == pytest.approx(expected.tolist(), abs=1e-6)

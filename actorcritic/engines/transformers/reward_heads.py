@@ -24,7 +24,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from actorcritic.engines.reward_formats import MathShepherd, RewardFormat
 from actorcritic.engines.transformers.model import fingerprint, pick_device, quiet_loading
