@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias, Union
+from typing import Literal, Protocol, TYPE_CHECKING, TypeAlias, Union
 
 from actorcritic.actor import ModelActor
 from actorcritic.critic import CalculationCritic, ModelCritic
@@ -234,7 +234,7 @@ def _critic(spec: str, engine: EngineOf, actor: ModelActor) -> Critic | None:
     # One model in both roles goes on from its own chat, so that problem and solution are not paid twice.
     chat = actor.format if isinstance(actor.format, ChatActorFormat) and model is actor.engine else None
     # Where the engine can hold the critic to a schema, every critique can be read.
-    output = "json" if model.info.capabilities.json_schema else "text"
+    output: Literal["text", "json"] = "json" if model.info.capabilities.json_schema else "text"
     return ModelCritic(model, ChatCriticFormat(follows=chat, output=output))
 
 

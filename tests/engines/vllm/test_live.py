@@ -20,7 +20,7 @@ from actorcritic.engines.transformers import TransformersEngine
 from actorcritic.engines.vllm.engine import VllmEngine
 from actorcritic.errors import InputError
 from actorcritic.loading import EMBEDDED
-from actorcritic.types import FinishReason, GenerateRequest, Generation, Message, Prompt, Sampling
+from actorcritic.types import FinishReason, GenerateRequest, Generation, JsonValue, Message, Prompt, Sampling
 from tests.engines.vllm.live import OPTIONS, save_adapter, vllm_processes, wait_for_no_process
 
 pytestmark = [
@@ -98,7 +98,7 @@ async def test_seeds(engine: VllmEngine) -> None:
 
 @only_smollm2
 async def test_a_critique_by_schema_can_be_read(engine: VllmEngine) -> None:
-    schema = {
+    schema: dict[str, JsonValue] = {
         "type": "object",
         "properties": {"verdict": {"type": "string", "enum": ["correct", "incorrect"]}, "index": {"type": "integer"}},
         "required": ["index", "verdict"],

@@ -74,7 +74,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeVllm:
     made = FakeVllm()
     monkeypatch.setattr(startup, "_module", made.module)
     monkeypatch.setattr(startup, "require_vllm", lambda: None)
-    monkeypatch.setattr(startup.signal, "pthread_sigmask", lambda how, signals: set())
+    monkeypatch.setattr("signal.pthread_sigmask", lambda how, signals: set())
     return made
 
 
@@ -166,7 +166,7 @@ async def test_a_failure_tells_its_first_cause_and_what_to_change(fake: FakeVllm
 async def test_a_failure_without_a_log_tells_itself(fake: FakeVllm, monkeypatch: pytest.MonkeyPatch) -> None:
     fake.failure = KeyError("odd")
     monkeypatch.setattr(Path, "write_text", lambda self, text, encoding: len(text))
-    monkeypatch.setattr(fake, "start", lambda given: (_ for _ in ()).throw(fake.failure))  # type: ignore[arg-type]
+    monkeypatch.setattr(fake, "start", lambda given: (_ for _ in ()).throw(fake.failure))
     with pytest.raises(EngineUnavailable, match=r"vLLM cannot run m: 'odd'$"):
         await start_vllm("m", (), VllmOptions())
 
