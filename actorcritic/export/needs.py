@@ -1,18 +1,170 @@
-"""What recipes need to find in a run, and the collection that brings it.
+"""What recipes need to find in a run, and the collection that brings it; every collection step with its payload.
 
-Collected events are of the kind `derived`; their payloads hold, beside `step`:
-
-    critique        critic (name of the model), critique (as `critiqued` logs it)
-    rationalise     solution (as `proposed` logs it), correct (bool): written with the answer as a hint
-    step-rollouts   rollouts (N), successes (per step: how many of N completions from there reached the gold answer)
+What only a model can make is an event of the kind `derived`, appended by `actorcritic collect --from RUN --step NAME`.
+`COLLECTED` is the contract between that command and the recipes. Knows no recipe and no step's way of working.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
 from actorcritic.export.recipe import Need
 from actorcritic.trajectory.episodes import Episode
 
-__all__ = ["critiqued", "derived", "scored", "valued"]
+__all__ = ["COLLECTED", "ERROR_TYPES", "INJECTABLE", "Collected", "critiqued", "derived", "scored", "valued"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What a collection step appends: any number of events, each of one attempt or of the problem as a whole."""
+
+    of: Literal["attempt", "problem", "either"]
+    """Whether its events name a trial. `either`: some do, and what is read is read from both."""
+    what: str
+    """One line."""
+    payload: Mapping[str, str]
+    """Its fields beside `step`. "solution" = as `proposed` logs one, "critique" = as `critiqued` logs one; a step is
+    named by its index from 0; "model" = a model's name as its calls log it."""
+
+
+ERROR_TYPES = (
+    "calculation",
+    "counting",
+    "question_misinterpretation",
+    "referencing_context_value",
+    "referencing_previous_step_value",
+    "unit_conversion",
+    "operator",
+    "missing_step",
+    "confusing_formula",
+    "confusing_concept",
+    "adding_irrelevant_information",
+    "nonsense_output",
+)
+"""What can be wrong with a step (LEMMA, arXiv 2503.17439)."""
+
+INJECTABLE = (
+    "calculation",
+    "counting",
+    "question_misinterpretation",
+    "missing_step",
+    "confusing_formula",
+    "confusing_concept",
+)
+"""Those that LEMMA has a model make on purpose; drawn from the distribution that `analyse-error` found."""
+
+COLLECTED: Mapping[str, Collected] = {
+    "critique": Collected(
+        of="attempt",
+        what="a further critic's critique",
+        payload={"critic": "model", "critique": "critique"},
+    ),
+    "rationalise": Collected(
+        of="attempt",
+        what="a solution written with the gold answer as a hint, in place of a wrong attempt (STaR)",
+        payload={"solution": "solution", "correct": "bool"},
+    ),
+    "step-rollouts": Collected(
+        of="attempt",
+        what="how often completions from each step reach the gold answer (Math-Shepherd)",
+        payload={"rollouts": "N, int >= 1", "successes": "per step, how many of the N came out right"},
+    ),
+    "refine": Collected(
+        of="attempt",
+        what="several refinements of an attempt with one critique of it",
+        payload={
+            "critic": "model that wrote the critique",
+            "critique": "critique that the refiner was shown",
+            "actor": "model that refined",
+            "refinements": "list of {solution: solution, correct: bool or null, incorporates: list of float}; "
+            "`incorporates`: P(yes) in [0, 1], per wording, that it takes up the critique (ILF's InstructRM; "
+            "every refinement is asked in the same wordings; empty where nobody was asked)",
+        },
+    ),
+    "incorporates": Collected(
+        of="attempt",
+        what="whether a logged revision or refinement takes up the critique that it was given (ILF's InstructRM)",
+        payload={"by": "model", "probabilities": "P(yes) per wording of the question, floats in [0, 1], at least one"},
+    ),
+    "analyse-error": Collected(
+        of="attempt",
+        what="what kind of error a wrong attempt makes, and where (LEMMA)",
+        payload={
+            "by": "model",
+            "valid": "bool; false where the teacher finds no error, or no solution to speak of",
+            "error_type": "one of ERROR_TYPES; null where not valid",
+            "first_bad_step": "index; null where not valid",
+            "explanation": "text",
+        },
+    ),
+    "inject-error": Collected(
+        of="attempt",
+        what="a right attempt with an error put in on purpose and carried to its end (LEMMA, AutoMathCritique)",
+        payload={
+            "by": "model",
+            "error_type": "one of INJECTABLE",
+            "solution": "solution with the error in it, its answer included",
+            "first_bad_step": "index of the step with the error",
+            "explanation": "text; never part of the solution",
+            "correct": "bool; whether its answer equals the gold one all the same",
+        },
+    ),
+    "reflect": Collected(
+        of="attempt",
+        what="how a flawed solution goes on after its first bad step to a right end, in one pass (LEMMA)",
+        payload={
+            "by": "model",
+            "source": "natural: of a wrong attempt, which the event names; injected: the event names the right attempt "
+            "that the error was put into",
+            "strategy": "fix-continue | fresh-restart",
+            "error_type": "one of ERROR_TYPES",
+            "flawed": "solution with the error, whole",
+            "first_bad_step": "index in `flawed`",
+            "continuation": "text that follows the steps up to and including the bad one, smoothed, to its end; "
+            "with or without a phrase of transition at its beginning",
+            "correct": "bool; whether the answer at its end equals the gold one",
+        },
+    ),
+    "feedback": Collected(
+        of="attempt",
+        what="what the environment says of an attempt: tests, interpreter, checker of constraints (LeTI, FAFT)",
+        payload={
+            "by": "checker or tool",
+            "passed": "bool; whether nothing is violated",
+            "messages": "list of texts, one per violated constraint, or one stack trace; empty where passed. "
+            "They do not quote the gold answer.",
+        },
+    ),
+    "paraphrase": Collected(
+        of="either",
+        what="the gold solution in the words of the model to be tuned (S3FT)",
+        payload={
+            "model": "model that paraphrased: the one to be tuned",
+            "solution": "solution",
+            "correct": "bool or null; what the task's checker says of its answer",
+            "equivalent": "bool or null; what a judging model says, null where none was asked or it gave no verdict",
+        },
+    ),
+    "judge-equivalence": Collected(
+        of="attempt",
+        what="whether an attempt says the same as the gold solution, by a judging model (S3FT)",
+        payload={"by": "model", "equivalent": "bool or null; null where it gave no readable verdict"},
+    ),
+    "resimulate": Collected(
+        of="attempt",
+        what="how a student model fares from the states that an expert's attempt passed through (EEF)",
+        payload={
+            "student": "model",
+            "every": "l, int >= 1: steps between states",
+            "states": "list of {at: steps taken by the expert before it (0, l, 2l ...), faithful: bool, rollouts: "
+            "list of {solution: solution, correct: bool}}; `faithful`: the replayed state equals the logged one; the "
+            "first `at` steps of a rollout's solution are the expert's own, and its `kept` is `at`",
+        },
+    ),
+}
+"""By name of the step."""
 
 
 def scored() -> Need:
@@ -39,7 +191,8 @@ def valued() -> Need:
 
 
 def derived(step: str) -> Need:
-    """Return the need of what the collection step of this name appends."""
+    """Return the need of what the collection step of this name appends; the step stands in `COLLECTED`."""
+    assert step in COLLECTED, step
     return Need(
         what=f"events of the collection step {step!r}",
         found=lambda episode: any(made.step == step for made in episode.derived),
