@@ -194,8 +194,10 @@ def _completion_tokens(block: object, ids: tuple[int, ...]) -> tuple[TokenLogpro
     logprobs = [_logprob(value) for value in values]
     if any(value is None for value in logprobs):
         return ()
-    tops = fields.get("top_logprobs")
-    tops = tops if isinstance(tops, list) and len(tops) == len(texts) else [None] * len(texts)
+    given: object = fields.get("top_logprobs")
+    tops: list[object] = [None] * len(texts)
+    if isinstance(given, list) and len(given) == len(texts):
+        tops = cast("list[object]", given)
     return tuple(
         TokenLogprob(
             token_id=ids[place] if len(ids) == len(texts) else None,

@@ -75,7 +75,7 @@ class Secret:
                 hidden[at : at + window] = b"\1" * window
                 at = text.find(part, at + 1)
         shown = "".join("\0" if hide else char for char, hide in zip(text, hidden, strict=True))
-        return clip(_TOKENS.sub("***", re.sub("\0+", "***", shown)))
+        return _clip(_TOKENS.sub("***", re.sub("\0+", "***", shown)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ def problem_of_status(
     return Problem(error=EngineError(f"{server} answered with HTTP {status}{_after(said)}"))
 
 
-def clip(text: str) -> str:
+def _clip(text: str) -> str:
     """Return the beginning of a text that may be of any length."""
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."
 
@@ -122,7 +122,9 @@ def _read_error(body: object) -> tuple[str, str | None, str | None]:
     inner = body
     if isinstance(inner, dict):
         fields = cast("dict[str, object]", inner)
-        inner = next((fields[name] for name in ("error", "detail", "message") if fields.get(name)), fields)
+        inner = next((fields[name] for name in ("error", "detail") if fields.get(name)), fields)
+    if isinstance(inner, list) and inner:
+        inner = cast("list[object]", inner)[0]
     if not isinstance(inner, dict):
         return str(inner or "")[: 8 * _LONGEST_MESSAGE], None, None
     fields = cast("dict[str, object]", inner)

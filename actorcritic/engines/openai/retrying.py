@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ class RetryPolicy:
 
     def wait(self, attempt: int, draw: float) -> float:
         """Return the seconds after try `attempt` (0-based): exponential, `draw` in [0, 1) takes off up to a half."""
-        return min(self.longest_wait, self.first_wait * 2.0**attempt) * (1 - draw / 2)
+        return min(self.longest_wait, self.first_wait * 2.0 ** min(attempt, 64)) * (1 - draw / 2)
 
 
 class SystemTimer:
@@ -83,7 +83,7 @@ class Gate:
         self._closed_until = max(self._closed_until, self.timer.now() + seconds)
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
+    async def slot(self) -> AsyncGenerator[None, None]:
         """Wait for a free place and hold it."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -50,6 +50,8 @@ class Api:
     """Fields answered with 400, and the words of it."""
     names_field: bool = True
     """Name the refused field in `param`, not only in words."""
+    most_top: int = 20
+    """How many alternatives may be asked for."""
     omits: set[str] = field(default_factory=set[str])
     """Of usage, logprobs, top_logprobs, models, tokenize."""
     reactions: dict[int, Reaction] = field(default_factory=dict[int, Reaction])
@@ -141,6 +143,9 @@ class Api:
         return JSONResponse({"error": {"message": f"Incorrect API key provided: {given}", "code": "bad_key"}}, 401)
 
     def _refused(self, body: Json) -> Response | None:
+        if (body.get("top_logprobs") or 0) > self.most_top:
+            words = f"Invalid value for 'top_logprobs': must be less than or equal to {self.most_top}."
+            return JSONResponse({"error": {"message": words, "param": "top_logprobs"}}, 400)
         name = next((name for name in self.refuses if name in body), None)
         if name is None:
             return None
@@ -252,7 +257,7 @@ def _shown(given: Generation) -> list[Any]:
 
 
 @contextmanager
-def serving(api: Api, port: int = 0) -> Iterator[Api]:
+def serving(api: Api, port: int = 0) -> Generator[Api, None, None]:
     """Serve in a thread until left."""
     app = Starlette(
         routes=[
