@@ -57,6 +57,7 @@ def collect_shard(
     problems = [item.problem for item in items]
     settings = config.settings()
     config.check(settings, problems)
+    config.check_used(settings)
     roles = config.load()
     pairs = [(item.problem, item.reference) for item in items]
     settings = replace(

@@ -97,6 +97,20 @@ class RunConfig(BaseModel):
         for problem in problems:
             checker_of(problem)
 
+    def check_used(self, settings: SearchSettings) -> None:
+        """Refuse a scorer that nobody would ask.
+
+        Raises:
+            InputError: says what to leave out.
+        """
+        source = score_source(settings.strategy)
+        for given, wanted in ((self.reward_model, "reward-model"), (self.verifier, "verifier")):
+            if given is not None and source != wanted:
+                raise InputError(
+                    f"the strategy {settings.strategy} goes by score={source}: leave out --{wanted}, or choose "
+                    f"score={wanted}"
+                )
+
     def load(self) -> Roles:
         """Load the models."""
         options = LoadOptions(

@@ -121,6 +121,7 @@ def _begin(config: RunConfig, items: Sequence[Item], out: Path | None, resume: P
     problems = [item.problem for item in items]
     settings = config.settings()
     config.check(settings, problems)
+    config.check_used(settings)
     roles = config.load()
     pairs = [(item.problem, item.reference) for item in items]
     settings = replace(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,9 @@ import pytest
 from actorcritic.cli.app import run
 from actorcritic.cli.runs import RunConfig
 from actorcritic.loading import Roles
+from actorcritic.reward_model import EngineRewardModel
 from tests.graphs.world import world
+from tests.scoring import ScoringDouble
 
 
 class Output(NamedTuple):
@@ -28,6 +30,12 @@ class Output(NamedTuple):
 Command = Callable[..., Output]
 
 
+def short_steps(steps: Sequence[str]) -> object:
+    """Score steps: the shorter the better."""
+    scores = [1 / (1 + len(step)) for step in steps]
+    return {"score": min(scores), "steps": scores}
+
+
 @pytest.fixture
 def roles(monkeypatch: pytest.MonkeyPatch) -> list[Roles]:
     """Make every run load the scripted pair; the list holds what was loaded."""
@@ -35,11 +43,13 @@ def roles(monkeypatch: pytest.MonkeyPatch) -> list[Roles]:
 
     def load(config: RunConfig) -> Roles:
         actor, critic = world()
+        reward_model = EngineRewardModel(ScoringDouble(short_steps)) if config.reward_model is not None else None
         loaded.append(
             Roles(
                 actor=actor,
                 critic=None if config.critic == "none" else critic,
-                engines=(actor.engine, critic.engine),
+                engines=(actor.engine, critic.engine, *((reward_model.engine,) if reward_model else ())),
+                reward_model=reward_model,
             )
         )
         return loaded[-1]
