@@ -8,7 +8,21 @@ library.
 from actorcritic.actor import ModelActor
 from actorcritic.budget import Budget
 from actorcritic.critic import CalculationCritic, FunctionCritic, ModelCritic
-from actorcritic.errors import ActorCriticError, BudgetExhausted, EngineError, InputError
+from actorcritic.errors import ActorCriticError, BudgetExhausted, EngineError, InputError, NoResult
+from actorcritic.functions import (
+    Candidate,
+    Scaled,
+    ab_mcts,
+    adaptive_vote,
+    best_of_n,
+    majority,
+    mcts,
+    refine,
+    run_sync,
+    scale,
+    this_call,
+    weighted_vote,
+)
 from actorcritic.loading import LoadOptions, Roles, load_roles
 from actorcritic.metering import free_meter
 from actorcritic.search.strategies import parse_strategy
@@ -19,6 +33,7 @@ __all__ = [
     "Budget",
     "BudgetExhausted",
     "CalculationCritic",
+    "Candidate",
     "Critique",
     "EngineError",
     "FunctionCritic",
@@ -27,15 +42,27 @@ __all__ = [
     "Message",
     "ModelActor",
     "ModelCritic",
+    "NoResult",
     "Problem",
     "Roles",
     "Sampling",
+    "Scaled",
     "Solution",
     "Step",
     "StepCritique",
     "Usage",
     "Verdict",
+    "ab_mcts",
+    "adaptive_vote",
+    "best_of_n",
     "free_meter",
     "load_roles",
+    "majority",
+    "mcts",
     "parse_strategy",
+    "refine",
+    "run_sync",
+    "scale",
+    "this_call",
+    "weighted_vote",
 ]
