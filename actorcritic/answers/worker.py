@@ -7,6 +7,7 @@ when a question takes too long, and ends with its owner, however that ends. Know
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -30,11 +31,13 @@ class Worker:
     Args:
         script: the Python file to run; it gets the limit in seconds as its argument and should keep it by itself.
         limit: seconds per question, > 0; the process is killed half a second later.
+        environment: variables that the process gets beside those of this one.
     """
 
-    def __init__(self, script: Path, *, limit: float) -> None:
+    def __init__(self, script: Path, *, limit: float, environment: Mapping[str, str] | None = None) -> None:
         self._command = [sys.executable, "-P", str(script), str(limit)]
         self._limit = limit + 0.5
+        self._environment = environment or {}
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._stop: weakref.finalize[..., Worker] | None = None
@@ -65,6 +68,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             encoding="utf-8",
+            env={**os.environ, **self._environment},
             start_new_session=True,
         )
         self._process, self._stop = process, weakref.finalize(self, _end_process, process)

@@ -84,6 +84,15 @@ def test_a_script_that_cannot_start(tmp_path: Path) -> None:
         Worker(tmp_path / "missing.py", limit=0.2).ask({})
 
 
+def test_a_process_may_be_given_variables_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "script.py"
+    path.write_text('import os\nprint(1, flush=True)\ninput()\nprint(os.environ["OWN"], flush=True)\n')
+    worker = Worker(path, limit=60.0, environment={"OWN": "7"})
+    assert worker.ask({}) == 7
+    assert "OWN" not in os.environ
+    worker.close()
+
+
 def test_the_process_ends_with_its_owner(script: Path) -> None:
     worker = Worker(script, limit=0.2)
     pid = pid_of(worker)

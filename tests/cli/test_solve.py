@@ -66,7 +66,7 @@ def test_limit_takes_the_first_problems(command: Command, problems: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("solve",), "give one problem as text, or a file with --problems"),
+        (("solve",), "give one problem as text, or a file with --problems, or --task"),
         (("solve", TEXT, "--strategy", "wish"), "unknown strategy 'wish'; choose from: "),
         (("solve", TEXT, "--strategy", "revise:locate=moon"), "critic | least-confident"),
         (("solve", TEXT, "--budget-tokens", "3"), "too small for one step"),
