@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, Union
 
 from actorcritic.actor import ModelActor
 from actorcritic.critic import CalculationCritic, ModelCritic
