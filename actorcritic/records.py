@@ -75,6 +75,8 @@ class ProblemRecord(_Strict):
     id: str = Field(min_length=1)
     problem: str | list[MessageRecord] = Field(min_length=1)
     answer: str | None = None
+    solution: str | None = None
+    """A worked solution: gold, for training data alone."""
     checker: str | None = None
     tools: list[ToolRecord] = []
     meta: dict[str, JsonValue] = {}
@@ -84,7 +86,7 @@ class ProblemRecord(_Strict):
         prompt = self.problem if isinstance(self.problem, str) else tuple(map(_message, self.problem))
         tools = tuple(ToolSpec(name=t.name, description=t.description, parameters=t.parameters) for t in self.tools)
         problem = Problem(id=self.id, prompt=prompt, checker=self.checker, tools=tools, meta=self.meta)
-        return problem, Reference(answer=self.answer)
+        return problem, Reference(answer=self.answer, solution=self.solution)
 
 
 def _message(record: MessageRecord) -> Message:
@@ -223,7 +225,7 @@ def problem_of(value: ProblemInput) -> Problem:
         InputError: it is none of the accepted shapes, or it brings a gold answer along, which no search may see.
     """
     fields: dict[str, object] = dict(value) if isinstance(value, Mapping) else {"problem": value}
-    if fields.get("answer") is not None:
+    if fields.get("answer") is not None or fields.get("solution") is not None:
         raise InputError("the problem carries a gold answer: keep it apart, no model may see it")
     if "id" not in fields:
         content = json.dumps(fields, sort_keys=True, default=str)

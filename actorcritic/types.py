@@ -144,6 +144,8 @@ class Reference:
 
     answer: str | None = None
     """None where the task's checker needs no answer (countdown)."""
+    solution: str | None = None
+    """A worked solution, as the problem file gives it; for training data alone. None where there is none."""
 
 
 # --- what comes back -----------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import cast
 from actorcritic.export.chat import actor_prompt
 from actorcritic.export.recipe import Columns, Recipe, Row, Setting, Shown
 from actorcritic.templates import load_template
+from actorcritic.trajectory.attempts import Derived
 from actorcritic.trajectory.episodes import Episode
 from actorcritic.types import JsonValue, Solution
 
@@ -21,13 +22,15 @@ __all__ = ["leak", "prompt_text"]
 
 _FIELD = re.compile(r"\{\{[a-z0-9_]+\}\}")
 _GAP = "\x00"
+FEEDBACK = "feedback"
+"""The collection step whose events are the environment's feedback."""
 SHORTEST_DERIVED = 12
 """Characters of a text in a collected event that is worth looking for; shorter ones are labels."""
 
 
 def leak(row: Row, episode: Episode, recipe: Recipe, setting: Setting) -> Shown | None:
     """Return what a row's prompt shows without being allowed to, None where it shows nothing."""
-    rest = _plain(prompt_text(row.columns))
+    rest = _plain(prompt_text(row.columns) if row.asked is None else row.asked)
     if not rest:
         return None
     own = [attempt for attempt in episode.attempts if attempt.id in row.attempts]
@@ -101,15 +104,22 @@ def _hidden(episode: Episode) -> Mapping[Shown, list[str]]:
     said = [text for critique in critiques for text in (critique.raw, critique.explanation)]
     said += [step.explanation for critique in critiques for step in critique.steps]
     calls = [call for attempt in episode.attempts for call in attempt.tool_calls]
-    derived = [text for made in episode.derived for text in _strings(cast("JsonValue", made.payload))]
+    derived = [text for made in episode.derived if made.step != FEEDBACK for text in _texts(made)]
     solutions = [attempt.solution for attempt in episode.attempts if attempt.solution is not None]
     return {
-        "gold": [] if episode.gold is None or episode.gold.answer is None else [episode.gold.answer],
+        "gold": [] if episode.gold is None else [text for text in (episode.gold.answer, episode.gold.solution) if text],
         "critique": [text for text in said if text],
-        "feedback": [text for call in calls for text in _strings(call.result)],
-        "derived": [text for text in derived if len(text) >= SHORTEST_DERIVED],
+        "feedback": [text for call in calls for text in _strings(call.result)]
+        + [text for made in episode.derived if made.step == FEEDBACK for text in _texts(made)],
+        "derived": derived,
         "attempt": [text for solution in solutions for text in _writings(solution)],
     }
+
+
+def _texts(made: Derived) -> list[str]:
+    """Return the texts of a collected event that are worth looking for."""
+    texts = _strings(cast("JsonValue", made.payload))
+    return [text for text in texts if len(text) >= SHORTEST_DERIVED]
 
 
 def _writings(solution: Solution) -> tuple[str, str]:

@@ -79,7 +79,7 @@ def row_length(columns: Columns, tokenizer: Tokenizer) -> int:
     if "completions" in columns:
         steps = cast("list[str]", columns["completions"])
         return _pair_length(prompt, "", tokenizer) + sum(len(tokenizer.encode(f"{step}\n")) for step in steps)
-    ends = [columns[name] for name in ("completion", "chosen", "rejected") if name in columns]
+    ends = [columns[name] for name in ("completion", "chosen", "rejected", "reference") if name in columns]
     return max((_pair_length(prompt, end, tokenizer) for end in ends), default=_pair_length(prompt, None, tokenizer))
 
 

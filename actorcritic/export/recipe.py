@@ -66,6 +66,9 @@ class Row:
     """The trials that it is made of, at least one."""
     filters: tuple[str, ...] = ()
     """The filters that it has passed, in order, such as `correct`, `distinct`."""
+    asked: str | None = None
+    """What the model reads before it writes, where the columns do not show it apart (`text`, `input_ids`): it is
+    searched for leaks. None = it stands in the columns."""
     problem: str = ""
     """Id of its problem; the pipeline fills it in."""
 

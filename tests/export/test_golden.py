@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,17 +72,21 @@ def test_a_hint_in_a_prompt_would_be_seen(run: Path, name: str) -> None:
     for episode in read_episodes(run):
         gold = episode.gold.answer if episode.gold is not None else None
         for row in recipe.rows(episode, setting):
-            if not isinstance(row, Row) or "prompt" not in row.columns:
+            if not isinstance(row, Row) or ("prompt" not in row.columns and row.asked is None):
                 continue
             assert leak(row, episode, recipe, setting) is None
-            prompt = row.columns["prompt"]
-            extra = f"Hint: {gold}"
-            chat: JsonValue = [prompt, {"role": "user", "content": extra}]
-            hinted = f"{prompt}{extra}" if isinstance(prompt, str) else chat
-            spoilt = Row(columns={**row.columns, "prompt": hinted}, attempts=row.attempts)
-            assert leak(spoilt, episode, recipe, setting) == "gold"
+            assert leak(_spoilt(row, f"Hint: {gold}"), episode, recipe, setting) == "gold"
             tried += 1
     assert tried
+
+
+def _spoilt(row: Row, hint: str) -> Row:
+    """Return a row whose prompt says more."""
+    if row.asked is not None:
+        return replace(row, asked=f"{row.asked}\n{hint}")
+    prompt = row.columns["prompt"]
+    hinted: JsonValue = f"{prompt}{hint}" if isinstance(prompt, str) else [prompt, {"role": "user", "content": hint}]
+    return replace(row, columns={**row.columns, "prompt": hinted})
 
 
 def test_every_recipe_names_its_paper_and_has_a_test_of_its_own() -> None:

@@ -12,7 +12,7 @@ from actorcritic.export.leakage import leak, prompt_text
 from actorcritic.export.recipe import Row, Shown
 from actorcritic.trajectory.attempts import Derived, LoggedToolCall
 from actorcritic.trajectory.episodes import Episode
-from actorcritic.types import JsonValue
+from actorcritic.types import JsonValue, Reference
 from tests.export.log import WRONG, attempt, episode, said, setting_of, solved
 
 QUESTION = "What is six times seven?"
@@ -28,7 +28,8 @@ def rich() -> Episode:
         tool_calls=(LoggedToolCall(name="python", arguments="6*7", result="Traceback: no such name"),),
     )
     made = Derived(step="paraphrase", trial=0, payload={"text": "Counting seven sixes gives forty-two."})
-    return episode(one, derived=(made,))
+    told = Derived(step="feedback", trial=0, payload={"messages": ["AssertionError: not a multiple"], "by": "tests"})
+    return replace(episode(one, derived=(made, told)), gold=Reference(answer="42", solution="Seven sixes are it."))
 
 
 def shown_in(
@@ -43,7 +44,10 @@ def shown_in(
         ("The answer is 42.", "gold"),
         ("It is  FORTY-TWO,\nby counting.", "critique"),
         ("Step 0: incorrect.", "critique"),
+        ("Seven sixes are it.", "gold"),
         ("Traceback: no such name", "feedback"),
+        ("AssertionError: not a multiple", "feedback"),
+        ("tests", None),
         ("Six times seven is thirty-six.", "attempt"),
         ("Counting seven sixes gives forty-two.", "derived"),
         ("Take 142 or 4.2 or 42nd.", None),
@@ -101,3 +105,11 @@ def test_what_the_model_reads_of_a_chat_is_all_but_its_last_answer() -> None:
     chat: JsonValue = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     assert prompt_text({"messages": chat}) == "a"
     assert prompt_text({"text": "a"}) == ""
+
+
+def test_what_is_asked_is_searched_where_no_column_shows_it() -> None:
+    tokens = Row(columns={"input_ids": [1]}, attempts=(0,))
+    assert leak(tokens, rich(), RECIPE, SETTING) is None
+    assert leak(replace(tokens, asked=f"{QUESTION} 42"), rich(), RECIPE, SETTING) == "gold"
+    shown = Row(columns={"prompt": f"{QUESTION} 42"}, attempts=(0,), asked=QUESTION)
+    assert leak(shown, rich(), RECIPE, SETTING) is None
