@@ -9,6 +9,9 @@ and trees the best is given. TreeQuest's StandardMCTS grows in place to --peer-s
 time, since a step of milliseconds is interrupted where one of microseconds is not. The last line is JSON.
 """
 
+# TreeQuest is of the extra `peers`, which need not be installed.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import argparse
