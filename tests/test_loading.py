@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ from actorcritic.engines.memo import MemoEngine
 from actorcritic.errors import InputError
 from actorcritic.formats.chat import ChatActorFormat, ChatCriticFormat
 from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat
+from actorcritic.graphs.trial import Attempt, outcome_of
 from actorcritic.loading import EMBEDDED, LoadOptions, load_roles
 from actorcritic.metering import free_meter
+from actorcritic.search.ranking import score_of
 from actorcritic.tasks.oracle import OracleCritic
 from actorcritic.types import Problem, Verdict
+from tests.engines.reward_models import save_outcome, save_skywork
 from tests.engines.tiny import save_tiny
 
 PROBLEM = Problem(id="p", prompt="Use 7, 13 and 14 to make 15.")
@@ -97,3 +101,46 @@ def test_a_spec_that_means_nothing_is_one_line(spec: str) -> None:
     with pytest.raises(InputError) as caught:
         load_roles(spec)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["hf-prm:{}?format=skywork", "hf-orm:{}"])
+async def test_a_reward_model_is_one_more_engine(tmp_path: Path, source: str) -> None:
+    save = save_outcome if source.startswith("hf-orm") else save_skywork
+    roles = load_roles(critic="none", reward_model=source.format(save(tmp_path)))
+    try:
+        assert roles.reward_model is not None and len(roles.engines) == 2 and roles.exact
+        alone = load_roles(critic="none")
+        assert roles.trial_tokens([PROBLEM]) > alone.trial_tokens([PROBLEM])
+        meter = free_meter()
+        solution = await roles.actor.propose(PROBLEM, meter=meter)
+        reward = await roles.reward_model.score(PROBLEM, solution, meter=meter)
+        assert reward.score is not None and len(reward.steps) == (2 if "prm" in source else 0)
+        shared = roles.sharing_samples()
+        assert shared.reward_model is not None and isinstance(shared.reward_model.engine, MemoEngine)
+        again = [await shared.reward_model.score(PROBLEM, solution, meter=free_meter(seed)) for seed in range(2)]
+        assert again == [reward, reward] and shared.reward_model.engine.hits == 1
+    finally:
+        await roles.aclose()
+
+
+async def test_the_critic_s_step_scores_are_its_token_probabilities_and_aggregate_like_a_reward_model_s() -> None:
+    """The packaged critic is a generative process reward model: one verdict token per step."""
+    roles = load_roles()
+    try:
+        critic = roles.critic
+        assert isinstance(critic, ModelCritic)
+        for seed in range(4):
+            meter = free_meter(seed)
+            solution = await roles.actor.propose(PROBLEM, meter=meter)
+            critique = await critic.critique(PROBLEM, solution, meter=meter)
+            generation = meter.calls[-1].generation
+            assert generation is not None
+            tops = [{text.strip(): p for text, p in token.top.items()} for token in generation.tokens]
+            accepted = [math.exp(top.get("ok", -math.inf)) for top in tops[: len(solution.steps)]]
+            told = outcome_of(Attempt(solution=solution, critique=critique), 0)
+            assert [step.score for step in critique.steps] == pytest.approx(accepted, abs=1e-6)
+            for how, plain in (("min", min(accepted)), ("product", math.prod(accepted)), ("last", accepted[-1])):
+                assert score_of("critic", how)(told) == pytest.approx(plain, abs=1e-6)
+            assert score_of("critic", "mean")(told) == pytest.approx(sum(accepted) / len(accepted), abs=1e-6)
+    finally:
+        await roles.aclose()

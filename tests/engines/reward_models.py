@@ -124,12 +124,12 @@ def save_skywork(folder: Path) -> Path:
     return save(folder, model, tokenizer, head)
 
 
-def save_outcome(folder: Path, *, labels: int = 1) -> Path:
+def save_outcome(folder: Path, *, labels: int = 1, pad: int | None = 256) -> Path:
     """An outcome model: a sequence classifier."""
     tokenizer = chat_tokenizer()
     with torch.random.fork_rng():
         torch.manual_seed(8)
-        config = cast("Any", LlamaConfig)(vocab_size=len(tokenizer), num_labels=labels, pad_token_id=1, **SIZES)
+        config = cast("Any", LlamaConfig)(vocab_size=len(tokenizer), num_labels=labels, pad_token_id=pad, **SIZES)
         model = cast("Any", LlamaForSequenceClassification)(config)
     return save(folder, model, tokenizer)
 

@@ -2,7 +2,7 @@
 
 A request is a question and one assistant message per step; the answer is a JSON object with `score` and `steps`, and no
 token is written. Rows are padded to whole blocks and only rows of one length share a forward pass, so that a score
-does not depend on what is scored beside it.
+does not depend on what is scored beside it; a classifier that cannot be padded scores one solution at a time.
 """
 
 from __future__ import annotations
@@ -78,10 +78,10 @@ class TransformersScorer:
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._drain: asyncio.Task[None] | None = None
-        unpadded = parts.read is None
-        self._block = 1 if unpadded else _BLOCK
-        # A classifier without a padding token cannot tell where a row of a batch ends.
-        self._max_batch = 1 if unpadded and parts.backbone.config.pad_token_id is None else chosen.max_batch
+        self._block = _BLOCK
+        self._max_batch = chosen.max_batch
+        if parts.read is None and not self._ends_are_seen():
+            self._block, self._max_batch = 1, 1
         self._info = EngineInfo(
             model=parts.fingerprint,
             name=name,
@@ -185,6 +185,18 @@ class TransformersScorer:
         self._waiting = [item for item in self._waiting if id(item) not in taken]
         return batch
 
+    def _ends_are_seen(self) -> bool:
+        """Return whether a classifier finds the end of a padded row: it knows its padding, and does not look ahead."""
+        assert self._parts is not None  # the engine is being made
+        if self._parts.backbone.config.pad_token_id is None:
+            return False
+        probe = Scoring(tuple(range(2, 11)), (8,))
+        (padded,) = self._score([probe])
+        self._block = 1
+        (plain,) = self._score([probe])
+        self._block = _BLOCK
+        return math.isclose(padded[0], plain[0], abs_tol=1e-3)
+
     def _check(self) -> bool:
         """Return whether a solution gets the same score, bit for bit, whatever is scored beside it.
 
@@ -193,7 +205,7 @@ class TransformersScorer:
         """
         probe = Scoring(tuple(range(1, 10)), (3, 8))
         (alone,) = self._score([probe])
-        if self._block > 1:
+        if self._parts is not None and self._parts.read is not None:
             (before,) = self._score([Scoring((*probe.ids, *range(2, 30)), probe.marks)])
             if any(abs(a - b) > 1e-2 for a, b in zip(alone, before, strict=True)):
                 raise EngineUnavailable("this model looks ahead: it is no causal language model with a head")
@@ -215,8 +227,9 @@ class TransformersScorer:
             if parts is None:
                 raise EngineUnavailable(f"{self._info.name} is closed")
             length = self._length(batch[0])
-            # What stands after a row's end cannot be seen from it, so any token will do.
-            ids = [[*item.ids, *([item.ids[-1]] * (length - len(item.ids)))] for item in batch]
+            # What stands after a row's end cannot be seen from it; a classifier finds the end by its padding.
+            padding = parts.backbone.config.pad_token_id if parts.read is None else 0
+            ids = [[*item.ids, *([padding] * (length - len(item.ids)))] for item in batch]
             out = cast("Any", parts.backbone)(torch.tensor(ids, device=self._device))
             if parts.read is None:
                 return [[score] for score in _classify(out.logits)]
