@@ -164,7 +164,7 @@ class _Loop:
 
         async def call(lease: Lease) -> Critique | None:
             meter = session.meter(trial, lease)
-            return await judge(critic, session.problem, trial, solution, meter, session.brought, self.settings.gold)
+            return await judge(critic, session.problem, trial, solution, meter, session.brought, self.settings.scorers)
 
         critique, progress = await _within(progress, session, trial, call)
         return _saved(replace(progress, critique=critique))
@@ -258,7 +258,7 @@ def refinement_graph(
         InputError: the strategy needs another critic.
     """
     chosen = settings if settings is not None else SearchSettings(strategy=parse_strategy("revise"))
-    check_roles(chosen.strategy, critic, chosen.gold, chosen.scorers)
+    check_roles(chosen.strategy, critic, chosen.scorers)
     loop = _Loop(actor, critic, chosen, journal)
     graph = StateGraph(RefinementState)
     graph.add_node("route", loop.route)

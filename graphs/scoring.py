@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from actorcritic.errors import BudgetExhausted, InputError
 from actorcritic.protocols import Meter, RewardModel
 from actorcritic.search.policy import REWARD
-from actorcritic.search.strategies import StrategySpec, score_source
-from actorcritic.types import Failure, Payload, Problem, Reward, Solution, Trial
+from actorcritic.search.strategies import StrategySpec, needs_oracle, score_source
+from actorcritic.types import Failure, Payload, Problem, Reward, Solution, Trial, Verdict
 
-__all__ = ["Scorers", "check_named", "check_scorers", "score", "wants_reward"]
+__all__ = ["Scorers", "check_named", "check_scorers", "gold_verdict", "score", "wants_reward"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +31,14 @@ class Scorers:
             return self.reward_model
         return self.verifier if source == "verifier" else None
 
+    @property
+    def gold(self) -> RewardModel | None:
+        """The verifier, if it is an oracle."""
+        return self.verifier if self.verifier is not None and self.verifier.oracle else None
+
     def oracle(self, strategy: StrategySpec) -> bool:
         """Return whether a strategy uses an oracle among them."""
-        scorer = self.of(score_source(strategy))
+        scorer = self.gold if needs_oracle(strategy) else self.of(score_source(strategy))
         return scorer is not None and scorer.oracle
 
 
@@ -101,3 +106,24 @@ async def score(
         return None
     emit(trial, reward)
     return reward
+
+
+async def gold_verdict(
+    gold: RewardModel,
+    problem: Problem,
+    trial: Trial,
+    solution: Solution,
+    meter: Meter,
+    emit: Callable[[Trial, Payload], None],
+) -> Verdict:
+    """Return what the gold side says of a whole solution; unscored where it failed or has nothing to compare with."""
+    try:
+        score = (await gold.score(problem, solution, meter=meter)).score
+    except BudgetExhausted:
+        return Verdict.UNSCORED
+    except Exception as error:  # noqa: BLE001 - whatever a checker fails of is recorded; the solution stands, unscored
+        emit(trial, Failure(where="verifier", type=type(error).__name__, message=str(error) or type(error).__name__))
+        return Verdict.UNSCORED
+    if score is None:
+        return Verdict.UNSCORED
+    return Verdict.CORRECT if score == 1 else Verdict.INCORRECT

@@ -9,7 +9,6 @@ from actorcritic.budget import Budget
 from actorcritic.errors import InputError
 from actorcritic.graphs.results import RunFacts
 from actorcritic.graphs.scoring import Scorers, check_scorers
-from actorcritic.graphs.trial import Gold
 from actorcritic.metering import Price, derive_seed
 from actorcritic.protocols import Critic
 from actorcritic.search.policy import Policy
@@ -35,18 +34,13 @@ class SearchSettings:
     """Per model fingerprint, for a budget of money."""
     exact: bool = False
     """True where every engine counts a prompt exactly, so that a token budget is hard."""
-    gold: Gold | None = None
-    """Makes the run an oracle run: says whether a solution is right, to a strategy that asks (`refine:gate=oracle`)."""
-
     scorers: Scorers = field(default_factory=Scorers)
     """Who scores beside the critic, for a strategy that asks (`score=reward-model`, `score=verifier`)."""
 
     def __post_init__(self) -> None:
-        """Refuse a window without room, and gold that nobody asks for."""
+        """Refuse a window without room."""
         if self.width < 1:
             raise InputError(f"width must be at least 1, not {self.width}")
-        if self.gold is not None and not needs_oracle(self.strategy):
-            raise InputError(f"the strategy {self.strategy} asks for no gold verdicts: leave gold out")
 
     @property
     def limited(self) -> bool:
@@ -60,7 +54,7 @@ class SearchSettings:
 
     def oracle(self, critic: Critic | None) -> bool:
         """Return whether a gold answer or the task's own checker takes part in the search."""
-        return self.gold is not None or (critic is not None and critic.oracle) or self.scorers.oracle(self.strategy)
+        return (critic is not None and critic.oracle) or self.scorers.oracle(self.strategy)
 
     def facts(self, critic: Critic | None, run: str | None = None) -> RunFacts:
         """Return what every result says of the run."""
@@ -74,16 +68,17 @@ class SearchSettings:
         )
 
 
-def check_roles(
-    spec: StrategySpec, critic: Critic | None, gold: Gold | None = None, scorers: Scorers | None = None
-) -> None:
-    """Refuse a strategy that lacks the critic, the gold verdicts or the scorer that it needs.
+def check_roles(spec: StrategySpec, critic: Critic | None, scorers: Scorers | None = None) -> None:
+    """Refuse a strategy that lacks the critic, the oracle or the scorer that it needs.
 
     Raises:
         InputError: it needs one and there is none, or it needs an oracle and this is no oracle run.
     """
     if critic is None and needs_critic(spec):
         raise InputError(f"the strategy {spec} needs a critic: give one, or choose greedy or majority")
-    if needs_oracle(spec) and gold is None and (critic is None or not critic.oracle):
-        raise InputError(f"the strategy {spec} needs an oracle run: give gold verdicts, or an oracle critic")
-    check_scorers(spec, scorers if scorers is not None else Scorers())
+    given = scorers if scorers is not None else Scorers()
+    if needs_oracle(spec) and given.gold is None and (critic is None or not critic.oracle):
+        raise InputError(
+            f"the strategy {spec} needs an oracle run: give a verifier that knows (--verifier oracle), or such a critic"
+        )
+    check_scorers(spec, given)

@@ -64,7 +64,7 @@ async def search_problem(
         settings: How to search.
         graph: The trial graph of just these roles where there is one already; compiling takes milliseconds.
     """
-    trials = graph if graph is not None else trial_graph(actor, critic, settings.gold, settings.scorers)
+    trials = graph if graph is not None else trial_graph(actor, critic, settings.scorers)
 
     async def run(trial: Trial, parent: Attempt | None, lease: Lease) -> Attempt | Failure:
         state: TrialState = {
@@ -121,8 +121,8 @@ def tree_search_graph(
         InputError: the strategy needs another critic.
     """
     chosen = settings if settings is not None else SearchSettings(strategy=parse_strategy("revise"))
-    check_roles(chosen.strategy, critic, chosen.gold, chosen.scorers)
-    trials = trial_graph(actor, critic, chosen.gold, chosen.scorers)
+    check_roles(chosen.strategy, critic, chosen.scorers)
+    trials = trial_graph(actor, critic, chosen.scorers)
 
     async def explore(state: TreeSearchState) -> TreeSearchState:
         problem = problem_of(state["problem"])

@@ -6,16 +6,15 @@ knows no policy; it is never checkpointed itself, since the trajectory log is wh
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias, TypedDict
+from typing import Protocol, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from actorcritic.errors import ActorCriticError, BudgetExhausted, InputError
 from actorcritic.exploration import without_means
-from actorcritic.graphs.scoring import Scorers, score, wants_reward
+from actorcritic.graphs.scoring import Scorers, gold_verdict, score, wants_reward
 from actorcritic.protocols import Actor, Critic, Meter
 from actorcritic.search.policy import ORACLE
 from actorcritic.types import (
@@ -36,7 +35,6 @@ from actorcritic.types import (
 __all__ = [
     "Attempt",
     "Emit",
-    "Gold",
     "TrialGraph",
     "TrialState",
     "act",
@@ -82,9 +80,6 @@ class TrialState(TypedDict, total=False):
     failure: Failure
 
 
-Gold: TypeAlias = Callable[[Problem, Solution], Awaitable[bool | None]]
-"""Says whether a solution is right, by the gold answer or the task's own rules; None = nothing to compare with."""
-
 TrialGraph = CompiledStateGraph[TrialState, None, TrialState, TrialState]
 
 
@@ -111,11 +106,12 @@ async def judge(
     solution: Solution,
     meter: Meter,
     emit: Emit,
-    gold: Gold | None = None,
+    scorers: Scorers | None = None,
 ) -> Critique | None:
     """Let the critic judge a solution; None where it failed or the budget ended: the solution stands, unscored.
 
-    In an oracle run a trial that asks for it gets the verdict of `gold`; all else in the critique is the critic's.
+    A trial that asks for the oracle gets the verdict of a verifier that is one; all else in the critique is the
+    critic's, whose opinion never takes the verdict's place.
     """
     critique: Critique | None = None
     try:
@@ -124,24 +120,12 @@ async def judge(
         pass  # what could be paid for stands
     except Exception as error:  # noqa: BLE001 - whatever a critic fails of is recorded; the solution stands, unscored
         emit(trial, _failure("critic", error))
-    if gold is not None and trial.options.get(ORACLE) is True:
-        verdict = await _gold_verdict(gold, problem, trial, solution, emit)
+    if scorers is not None and scorers.gold is not None and trial.options.get(ORACLE) is True:
+        verdict = await gold_verdict(scorers.gold, problem, trial, solution, meter, emit)
         critique = replace(critique if critique is not None else unscored(solution), verdict=verdict, oracle=True)
     if critique is not None:
         emit(trial, critique)
     return critique
-
-
-async def _gold_verdict(gold: Gold, problem: Problem, trial: Trial, solution: Solution, emit: Emit) -> Verdict:
-    """Return what the gold side says of a whole solution; the critic's opinion never takes its place."""
-    try:
-        right = await gold(problem, solution)
-    except Exception as error:  # noqa: BLE001 - whatever a checker fails of is recorded; the solution stands, unscored
-        emit(trial, _failure("verifier", error))
-        return Verdict.UNSCORED
-    if right is None:
-        return Verdict.UNSCORED
-    return Verdict.CORRECT if right else Verdict.INCORRECT
 
 
 def wants_critique(trial: Trial, solution: Solution) -> bool:
@@ -151,16 +135,13 @@ def wants_critique(trial: Trial, solution: Solution) -> bool:
     return solution.complete or "max_steps" in trial.options
 
 
-def trial_graph(
-    actor: Actor, critic: Critic | None, gold: Gold | None = None, scorers: Scorers | None = None
-) -> TrialGraph:
+def trial_graph(actor: Actor, critic: Critic | None, scorers: Scorers | None = None) -> TrialGraph:
     """Compile the graph of one trial: `actor`, then `critic` and `scorer` where the trial wants one and there is one.
 
     Args:
         actor: Who writes.
         critic: Who judges.
-        gold: Gives the verdict of trials that ask for the oracle's; with it the run is an oracle run.
-        scorers: Who gives a reward to trials that ask for one.
+        scorers: Who gives a reward to trials that ask for one, or the verdict to those that ask for the oracle's.
     """
     rewarders = scorers if scorers is not None else Scorers()
 
@@ -171,7 +152,7 @@ def trial_graph(
     async def critic_node(state: TrialState) -> TrialState:
         assert critic is not None  # the routing below leads here only with a critic
         critique = await judge(
-            critic, state["problem"], state["trial"], state["solution"], state["meter"], state["emit"], gold
+            critic, state["problem"], state["trial"], state["solution"], state["meter"], state["emit"], rewarders
         )
         return {"critique": critique} if critique is not None else {}
 

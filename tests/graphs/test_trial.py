@@ -16,13 +16,16 @@ from actorcritic.graphs.journals import TeeJournal
 from actorcritic.graphs.refinement import refinement_graph
 from actorcritic.graphs.results import record_of
 from actorcritic.graphs.resuming import resume_session
+from actorcritic.graphs.scoring import Scorers
 from actorcritic.graphs.session import ProblemResult, Session, SilentJournal
 from actorcritic.graphs.settings import SearchSettings, check_roles
 from actorcritic.graphs.tree_search import new_session, search_problem, tree_search_graph
+from actorcritic.protocols import Verifier
+from actorcritic.reward_model import VerifierRewardModel
 from actorcritic.search.strategies import parse_strategy
 from actorcritic.trajectory.journal import TrajectoryJournal
 from actorcritic.trajectory.recorder import MemoryRecorder
-from actorcritic.types import Action, Critique, Problem, Solution, StepCritique, Verdict
+from actorcritic.types import Action, Critique, Problem, Reference, Solution, StepCritique, Verdict
 from tests.graphs.world import HARD, PROBLEM, world
 
 WRONG, RIGHT, UNSCORED = Verdict.INCORRECT, Verdict.CORRECT, Verdict.UNSCORED
@@ -35,7 +38,7 @@ class Knowing:
     verdicts: list[bool | None]
     seen: list[Solution] = field(default_factory=list[Solution])
 
-    async def __call__(self, problem: Problem, solution: Solution) -> bool | None:
+    async def verify(self, problem: Problem, solution: Solution, reference: Reference) -> bool | None:
         self.seen.append(solution)
         return self.verdicts[min(len(self.seen), len(self.verdicts)) - 1]
 
@@ -50,8 +53,11 @@ def says(verdict: Verdict) -> FunctionCritic:
     return FunctionCritic(judge)
 
 
-def settings(gold: Callable[..., Any] | None, strategy: str = "refine:gate=oracle,rounds=3") -> SearchSettings:
-    return SearchSettings(strategy=parse_strategy(strategy), seed=3, gold=gold)
+def settings(
+    gold: Verifier | None, strategy: str = "refine:gate=oracle,rounds=3", *, oracle: bool = True
+) -> SearchSettings:
+    verifier = None if gold is None else VerifierRewardModel(gold, oracle=oracle)
+    return SearchSettings(strategy=parse_strategy(strategy), seed=3, scorers=Scorers(verifier=verifier))
 
 
 async def search(
@@ -123,9 +129,18 @@ async def test_both_graphs_honour_the_gate_and_say_so(build: Callable[..., Any])
 
 
 @pytest.mark.parametrize("gate", ["critic", "always"])
-def test_gold_that_nobody_asks_for_is_refused(gate: str) -> None:
-    with pytest.raises(InputError, match="leave gold out"):
-        settings(Knowing([True]), f"refine:gate={gate}")
+async def test_other_gates_ask_no_oracle_even_where_there_is_one(gate: str) -> None:
+    gold = Knowing([True])
+    how = settings(gold, f"refine:gate={gate},rounds=3")
+    session = new_session(HARD, how, SilentJournal())
+    await search_problem(session, world()[0], says(WRONG), how)
+    assert gold.seen == [] and not how.oracle(says(WRONG))
+    assert not any(attempt.critique and attempt.critique.oracle for attempt in session.attempts.values())
+
+
+async def test_a_verifier_that_is_no_oracle_grants_nothing() -> None:
+    with pytest.raises(InputError, match="needs an oracle run"):
+        tree_search_graph(world()[0], says(WRONG), settings(Knowing([True]), oracle=False))
 
 
 def test_an_oracle_critic_makes_an_oracle_run_too() -> None:
@@ -135,20 +150,18 @@ def test_an_oracle_critic_makes_an_oracle_run_too() -> None:
 
 
 async def test_the_critics_opinion_never_stands_in_for_gold() -> None:
-    for verdict in (None, KeyError("no such answer")):
+    class Broken(Knowing):
+        async def verify(self, problem: Problem, solution: Solution, reference: Reference) -> bool | None:
+            raise KeyError("no such answer")
 
-        async def gold(problem: Problem, solution: Solution, verdict: KeyError | None = verdict) -> bool | None:
-            if verdict is not None:
-                raise verdict
-            return None
-
+    for gold in (Knowing([None]), Broken([None])):
         how = settings(gold)
         actor, _ = world()
         session = new_session(PROBLEM, how, SilentJournal())
         result = await search_problem(session, actor, says(RIGHT), how)
         assert result.stopped_by == "completed" and result.attempts == 3, "unscored is neither a pass nor refined"
         assert {node["trial"]["action"] for node in nodes(session)} == {"propose"}
-        assert {failure.where for failure in result.failures} == (set() if verdict is None else {"verifier"})
+        assert {failure.where for failure in result.failures} == ({"verifier"} if isinstance(gold, Broken) else set())
         assert all(attempt.critique and attempt.critique.verdict is UNSCORED for attempt in session.attempts.values())
 
 
