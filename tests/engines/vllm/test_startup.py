@@ -176,6 +176,8 @@ def test_causes(tmp_path: Path) -> None:
     assert root_cause(log) == ""
     log.write_bytes(b"INFO fine: nothing\n\xff\n")
     assert root_cause(log) == ""
+    log.write_text("vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue.", encoding="utf-8")
+    assert root_cause(log) == ""
     log.write_text("ERROR x torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB\nKeyError: later")
     assert root_cause(log) == "CUDA out of memory. Tried to allocate 2 GiB"
     assert "+memory=" in explain(root_cause(log))
