@@ -23,7 +23,7 @@ from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import new_session
 from actorcritic.loading import VERIFIERS, LoadOptions, Roles, load_roles, load_verifier
 from actorcritic.reward_model import EngineRewardModel
-from actorcritic.search.strategies import needs_critic, parse_strategy, score_source
+from actorcritic.search.strategies import needs_critic, needs_oracle, parse_strategy, score_source
 from actorcritic.tasks.checkers import checker_of
 from actorcritic.trajectory.events import Event
 from actorcritic.trajectory.index import EventIndex
@@ -105,7 +105,8 @@ class RunConfig(BaseModel):
         """
         source = score_source(settings.strategy)
         for given, wanted in ((self.reward_model, "reward-model"), (self.verifier, "verifier")):
-            if given is not None and source != wanted:
+            asked = source == wanted or (wanted == "verifier" and needs_oracle(settings.strategy))
+            if given is not None and not asked:
                 raise InputError(
                     f"the strategy {settings.strategy} goes by score={source}: leave out --{wanted}, or choose "
                     f"score={wanted}"
@@ -129,7 +130,8 @@ class RunConfig(BaseModel):
 
     @property
     def _verified_by_oracle(self) -> bool:
-        return self.verifier == "oracle" and score_source(parse_strategy(self.strategy)) == "verifier"
+        spec = parse_strategy(self.strategy)
+        return self.verifier == "oracle" and (needs_oracle(spec) or score_source(spec) == "verifier")
 
     def provenance(self, roles: Roles) -> Provenance:
         """Return what every trajectory of this run says of it."""

@@ -37,7 +37,10 @@ OF_A_TASK = 10
 
 
 REWARD_MODEL_HELP = "For score=reward-model: hf-prm:PATH_OR_ID?format=shepherd|qwen|skywork or hf-orm:PATH_OR_ID."
-VERIFIER_HELP = "For score=verifier: calculate (recomputes equations), or oracle, which makes this an oracle run."
+VERIFIER_HELP = (
+    "For score=verifier: calculate (recomputes equations), or oracle, which makes this an oracle run; for gate=oracle, "
+    "oracle."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
