@@ -1,4 +1,4 @@
-"""`refine:gate=oracle` on the command line: an oracle run by name, marked everywhere, otherwise refused before any spend."""
+"""`refine:gate=oracle` on the command line: an oracle run by name, marked everywhere, otherwise refused unspent."""
 
 from __future__ import annotations
 
