@@ -16,7 +16,7 @@ from typing import Any, cast
 from actorcritic.codec import decode
 from actorcritic.errors import RecordError
 from actorcritic.trajectory.events import SCHEMA_VERSION, Event, parse_line
-from actorcritic.trajectory.recorder import EVENTS, PROBLEMS, RUN, Torn
+from actorcritic.trajectory.recorder import EVENTS, OUTCOMES, PROBLEMS, RUN, Torn
 from actorcritic.types import JsonValue, Problem, Reference
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "read_events",
     "read_facts",
     "read_head",
+    "read_outcomes",
     "read_problems",
     "read_run",
 ]
@@ -136,6 +137,12 @@ def read_events(folder: Path, *, on_torn: Callable[[Torn], None] | None = None) 
     """
     for path in sorted((folder / EVENTS).glob("*.jsonl")):
         yield from _read_file(path, on_torn)
+
+
+def read_outcomes(folder: Path) -> Iterator[Event]:
+    """Yield what became known after the run, file by file; see `read_events`."""
+    for path in sorted((folder / OUTCOMES).glob("*.jsonl")):
+        yield from _read_file(path, None)
 
 
 def read_run(folder: Path) -> RunRecord:
