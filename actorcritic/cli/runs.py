@@ -15,6 +15,7 @@ from actorcritic.actor import ModelActor
 from actorcritic.budget import Budget
 from actorcritic.critic import ModelCritic
 from actorcritic.engines.load_reward import parse_reward_spec
+from actorcritic.engines.prices import price_engines
 from actorcritic.errors import InputError, RecordError
 from actorcritic.graphs.resuming import resume_session
 from actorcritic.graphs.scoring import Scorers, check_named
@@ -22,6 +23,7 @@ from actorcritic.graphs.session import ProblemResult, Session
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import new_session
 from actorcritic.loading import VERIFIERS, LoadOptions, Roles, load_roles, load_verifier
+from actorcritic.metering import Price
 from actorcritic.reward_model import EngineRewardModel
 from actorcritic.search.strategies import needs_critic, needs_oracle, parse_strategy, score_source
 from actorcritic.tasks.checkers import checker_of
@@ -57,6 +59,9 @@ class RunConfig(BaseModel):
     seed: int
     reward_model: str | None = None
     verifier: str | None = None
+    budget_money: float | None = None
+    prices: dict[str, Price] = {}
+    """By model spec or name; the file itself may have changed when a run is resumed."""
 
     @property
     def options(self) -> dict[str, JsonValue]:
@@ -75,7 +80,12 @@ class RunConfig(BaseModel):
             raise InputError(f"--temperature must be at least 0, not {self.temperature}")
         return SearchSettings(
             strategy=parse_strategy(self.strategy),
-            budget=Budget(tokens=self.budget_tokens, calls=self.budget_calls, seconds=self.budget_seconds),
+            budget=Budget(
+                tokens=self.budget_tokens,
+                calls=self.budget_calls,
+                seconds=self.budget_seconds,
+                money=self.budget_money,
+            ),
             width=self.width,
             seed=self.seed,
         )
@@ -118,6 +128,14 @@ class RunConfig(BaseModel):
             device=self.device, dtype=self.dtype, temperature=self.temperature, max_tokens=self.max_tokens
         )
         return load_roles(self.actor, self.critic, options, reward_model=self.reward_model)
+
+    def prices_of(self, roles: Roles) -> dict[str, Price]:
+        """Return the prices by model fingerprint.
+
+        Raises:
+            InputError: money is limited and a model has no price.
+        """
+        return price_engines(self.prices, roles.engines, needed=self.budget_money is not None)
 
     def scorers(self, roles: Roles, pairs: Iterable[tuple[Problem, Reference]]) -> Scorers:
         """Return who scores beside the critic; only an oracle sees the gold side.

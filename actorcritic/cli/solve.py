@@ -15,8 +15,10 @@ import typer
 from rich.console import Console
 
 from actorcritic.cli.display import Judged, Transcript, print_summary
+from actorcritic.cli.notes import say_notes
 from actorcritic.cli.progress import Progress
 from actorcritic.cli.runs import Run, RunConfig
+from actorcritic.engines.prices import read_prices
 from actorcritic.errors import InputError
 from actorcritic.graphs.journals import TeeJournal
 from actorcritic.graphs.results import record_of
@@ -36,6 +38,9 @@ OF_A_TASK = 10
 """How many problems of a task, unless --limit says otherwise."""
 
 
+ACTOR_HELP = "embedded, hf:PATH_OR_ID, vllm:PATH_OR_ID or openai:MODEL@URL."
+MONEY_HELP = "Money per problem, in the currency of --prices; a call that has begun may go beyond."
+PRICES_HELP = 'JSON: {"MODEL": {"prompt": 2.5, "completion": 10, "cached": 1.25}}, per million tokens.'
 REWARD_MODEL_HELP = "For score=reward-model: hf-prm:PATH_OR_ID?format=shepherd|qwen|skywork or hf-orm:PATH_OR_ID."
 VERIFIER_HELP = (
     "For score=verifier: calculate (recomputes equations), or oracle, which makes this an oracle run; for gate=oracle, "
@@ -59,7 +64,9 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
     strategy: Annotated[
         str, typer.Option(help="NAME or NAME:option=value,...; an unknown one prints the list.")
     ] = "revise",
-    actor: Annotated[str, typer.Option(help="embedded or hf:PATH_OR_ID.")] = "embedded",
+    actor: Annotated[
+        str, typer.Option(help="embedded, hf:PATH_OR_ID, vllm:PATH_OR_ID or openai:MODEL@URL.")
+    ] = "embedded",
     critic: Annotated[
         str | None, typer.Option(help="As --actor; or oracle, calculate, none.", show_default="the actor's")
     ] = None,
@@ -70,6 +77,8 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
     ] = None,
     budget_calls: Annotated[int | None, typer.Option(help="Model calls per problem.", show_default="none")] = None,
     budget_seconds: Annotated[float | None, typer.Option(help="Seconds per problem.", show_default="none")] = None,
+    budget_money: Annotated[float | None, typer.Option(help=MONEY_HELP, show_default="none")] = None,
+    prices: Annotated[Path | None, typer.Option(help=PRICES_HELP, show_default="none")] = None,
     width: Annotated[int, typer.Option(help="Trials in flight per problem; 1 spends the fewest tokens.")] = 1,
     concurrency: Annotated[int, typer.Option(help="Problems in flight.")] = 64,
     temperature: Annotated[float, typer.Option(help="Of the actor; 0 = greedy.")] = 1.0,
@@ -101,6 +110,8 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
             budget_tokens=budget_tokens,
             budget_calls=budget_calls,
             budget_seconds=budget_seconds,
+            budget_money=budget_money,
+            prices={} if prices is None else read_prices(prices),
             width=width,
             concurrency=concurrency,
             temperature=temperature,
@@ -132,6 +143,7 @@ def _begin(config: RunConfig, items: Sequence[Item], out: Path | None, resume: P
         exact=roles.exact,
         trial_tokens=roles.trial_tokens(problems),
         scorers=config.scorers(roles, pairs),
+        prices=config.prices_of(roles),
     )
     check_roles(settings.strategy, roles.critic, scorers=settings.scorers)
     check_budget(roles, settings, items)
@@ -225,6 +237,7 @@ async def _work(
     finally:
         await roles.aclose()
         printer.close(time.monotonic() - started)
+        say_notes(roles.engines, sum(judged.result.spend.money for judged in printer.results))
     return 1 if any(judged.result.stopped_by == "failed" for judged in printer.results) else 0
 
 

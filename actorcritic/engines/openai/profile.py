@@ -122,7 +122,7 @@ def read_model_card(answer: Mapping[str, Any], model: str, server: str) -> Profi
             raise InputError(f"{server} does not serve {model!r}: it has {names}")
         return Profile(model=model, server=server, fingerprint=f"openai:{model}")
     root = card.get("root")
-    name = PurePosixPath(root).name if isinstance(root, str) else model
+    name = PurePosixPath(root if isinstance(root, str) else model).name
     longest = card.get("max_model_len")
     return Profile(
         model=model,
