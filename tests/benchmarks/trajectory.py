@@ -205,13 +205,15 @@ def main() -> None:
     call = make_call(TOKENS)
     with TemporaryDirectory() as place:
         folder = Path(place)
+        # First, while the process is small: what a model once held would hide a growth.
+        writing, reading = memory(folder / "memory", options.trajectories)
+        sys.stderr.write(f"grown by {writing} MB while writing and {reading} MB while reading\n")
         create_run(folder, run="r", config={}, problems=[], created="t")
         bare = speed(folder, options.events, lambda journal: journal.note(Kind.BUDGET, TRIAL, {"limit": "tokens"}))
         calls = speed(folder, options.calls, lambda journal: journal.called(TRIAL, call))
         sys.stderr.write(f"{bare:.0f} bare events and {calls:.0f} calls per second\n")
         part = asyncio.run(share(folder / "share", options.problems))
         sys.stderr.write(f"{part:.2%} of a run's processor time\n")
-        writing, reading = memory(folder / "memory", options.trajectories)
     print(
         json.dumps(
             {
