@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from urllib.parse import parse_qsl
 
+from actorcritic.engines.batch_scorer import ScoringOptions
 from actorcritic.engines.local_models import model_licence, resolve_model
 from actorcritic.engines.reward_formats import FORMATS, OutcomeClassifier, RewardFormat, format_of
 from actorcritic.errors import InputError
@@ -79,7 +80,7 @@ def load_reward_engine(spec: str, *, device: str = "auto", dtype: str = "auto") 
     if missing:
         raise InputError(f"reward models need {' and '.join(missing)}: pip install 'actorcritic[local]'")
     # Imports torch, which a caller that never loads a local model must not pay for.
-    from actorcritic.engines.transformers.rewards import ScoringOptions, TransformersScorer  # noqa: PLC0415
+    from actorcritic.engines.transformers.rewards import TransformersScorer  # noqa: PLC0415
 
     source = resolve_model(named.source)
     options = ScoringOptions(

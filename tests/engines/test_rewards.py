@@ -19,9 +19,10 @@ from transformers import (
     Qwen2ForTokenClassification,
 )
 
+from actorcritic.engines.batch_scorer import ScoringOptions
 from actorcritic.engines.reward_formats import OutcomeClassifier, RewardFormat, format_of
 from actorcritic.engines.transformers.model import quiet_loading
-from actorcritic.engines.transformers.rewards import ScoringOptions, TransformersScorer
+from actorcritic.engines.transformers.rewards import TransformersScorer
 from actorcritic.errors import ActorCriticError, EngineUnavailable, InputError, PromptTooLong
 from actorcritic.types import GenerateRequest, Message, Prompt
 from tests.engines.reward_models import (
@@ -113,7 +114,7 @@ async def test_the_numbers_are_the_publishers(case: tuple[Path, RewardFormat, Pl
     generation = await engine.generate(request())
     answer = json.loads(generation.text)
     with quiet_loading(), torch.inference_mode():
-        expected = plain(folder, ids, engine._parts.tokenizer)  # type: ignore[union-attr]
+        expected = plain(folder, ids, engine._tokenizer)
     assert answer["steps"] == pytest.approx(expected, abs=1e-5) and len(expected) == len(STEPS)
     assert answer["score"] == pytest.approx(reduce(expected), abs=1e-5)
     assert len({round(step, 4) for step in expected}) == len(STEPS), "the case tells the steps apart"
