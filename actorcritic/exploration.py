@@ -132,7 +132,7 @@ class Exploration(Generic[A]):
     """What one trial costs at most, in logical tokens; None = unknown: under a token limit trials then run in turn."""
     trial_calls: int | None = None
     """How many calls one trial makes at most; None = unknown: under a limit of calls trials then run in turn."""
-    _window: deque[_Running[A]] = field(default_factory=deque[_Running[A]])
+    _window: deque[_Running[A]] = field(init=False, default_factory=deque[_Running[A]])
 
     async def explore(self, seconds: float | None = None) -> StopReason:
         """Search until the policy stops or the budget is spent; cancelling it stops every trial in flight.
