@@ -14,6 +14,7 @@ from actorcritic.budget import Lease, Spend
 from actorcritic.exploration import Search
 from actorcritic.graphs.trial import Attempt, outcome_of
 from actorcritic.metering import Call, CallMeter, Price, derive_seed
+from actorcritic.search.tree import NodeCount, node_counts
 from actorcritic.types import Failure, Outcome, Payload, Problem, StopReason, Trial
 
 __all__ = ["Journal", "ProblemResult", "Session", "SilentJournal"]
@@ -77,6 +78,8 @@ class ProblemResult:
     failures: tuple[Failure, ...]
     first: Attempt | None = None
     """The first trial's solution, as it was before any critique."""
+    counts: Mapping[int, NodeCount] = field(default_factory=dict[int, NodeCount])
+    """By trial, where the strategy counts visits."""
 
     @property
     def answer(self) -> str | None:
@@ -142,4 +145,5 @@ class Session(Search[Attempt]):
             stopped_by=stopped_by,
             failures=tuple(self.failures),
             first=self.attempts.get(0),
+            counts=node_counts(self.policy),
         )

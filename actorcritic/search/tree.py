@@ -14,7 +14,7 @@ from actorcritic.codec import decode, encode
 from actorcritic.errors import InputError
 from actorcritic.types import Failure, JsonValue, Outcome, Trial
 
-__all__ = ["Node", "Status", "Tree"]
+__all__ = ["Node", "NodeCount", "Status", "Tree", "node_counts"]
 
 
 class Status(StrEnum):
@@ -140,3 +140,20 @@ def _node_to_json(node: Node) -> JsonValue:
         value=node.value,
     )
     return encode(saved)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeCount:
+    """What a search thought of a node in the end."""
+
+    visits: int
+    """Results backed up through it, >= 1."""
+    value: float
+    """Their mean, in [0, 1]."""
+
+
+def node_counts(policy: object) -> dict[int, NodeCount]:
+    """Return visits and mean values by trial; empty where a policy has no tree or does not count."""
+    tree = getattr(policy, "tree", None)
+    nodes = tree.nodes if isinstance(tree, Tree) else []
+    return {node.id: NodeCount(visits=node.visits, value=node.value / node.visits) for node in nodes if node.visits}

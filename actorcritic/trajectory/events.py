@@ -77,7 +77,8 @@ class Kind(StrEnum):
     INTERRUPTED = "interrupted"
     """`reason`."""
     FINISHED = "finished"
-    """`best`, `answer`, `stopped_by`, `attempts`, `spend`, `failures`."""
+    """`best`, `answer`, `stopped_by`, `attempts`, `spend`, `failures`; `tree` where the strategy counts visits: by
+    columns `trials`, `visits` and mean `values`."""
 
 
 DONE: Mapping[Action, Kind] = {

@@ -14,6 +14,7 @@ from typing import Protocol
 from actorcritic.budget import Spend
 from actorcritic.codec import encode
 from actorcritic.metering import Call
+from actorcritic.search.tree import NodeCount
 from actorcritic.trajectory.events import DONE, Event, Kind, call_payload, score_payload, spans
 from actorcritic.trajectory.recorder import Recorder
 from actorcritic.types import Critique, Failure, JsonValue, Outcome, Payload, Reward, Solution, StopReason, Trial
@@ -52,6 +53,11 @@ class Conclusion(Protocol):
     @property
     def failures(self) -> Sequence[Failure]:
         """Whatever went wrong on the way."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[int, NodeCount]:
+        """Visits and mean values by trial, where the strategy counts them."""
         ...
 
 
@@ -156,6 +162,12 @@ class TrajectoryJournal:
         """Record the end."""
         if result.stopped_by in ("tokens", "calls", "seconds", "money"):
             self.note(Kind.BUDGET, payload={"limit": result.stopped_by})
+        counts = sorted(result.counts.items())
+        tree: dict[str, JsonValue] = {
+            "trials": [trial for trial, _ in counts],
+            "visits": [count.visits for _, count in counts],
+            "values": [count.value for _, count in counts],
+        }
         self.note(
             Kind.FINISHED,
             payload={
@@ -165,6 +177,7 @@ class TrajectoryJournal:
                 "attempts": result.attempts,
                 "spend": encode(result.spend),
                 "failures": [encode(failure) for failure in result.failures],
+                **({"tree": tree} if counts else {}),
             },
         )
 

@@ -106,13 +106,17 @@ class Torn:
 class FileRecorder:
     """Appends to one file of a run folder; holds a lock on it for as long as it is open."""
 
-    def __init__(self, folder: Path, writer: str = "main", *, sync: bool = False) -> None:
+    def __init__(
+        self, folder: Path, writer: str = "main", *, sync: bool = False, place: str = EVENTS, wait: bool = False
+    ) -> None:
         """Open a run folder for writing.
 
         Args:
             folder: Made by `create_run`.
             writer: Name of the file; several processes write one run under several names.
             sync: Bring every event to the disk at once, against power cuts too; slow.
+            place: `EVENTS`, or `OUTCOMES` for what becomes known after the run.
+            wait: Wait for another writer of this name to end.
 
         Raises:
             RecordError: this is no run folder, or another writer of this name is at work.
@@ -121,14 +125,14 @@ class FileRecorder:
             raise RecordError(f"{folder} is no run folder: it has no {RUN}")
         if not re.fullmatch(r"[A-Za-z0-9._-]+", writer) or writer.startswith("."):
             raise RecordError(f"a writer's name is made of letters, digits, '.', '_' and '-', not {writer!r}")
-        self.path = folder / EVENTS / f"{writer}.jsonl"
+        self.path = folder / place / f"{writer}.jsonl"
         self._sync = sync
         try:
             self.path.parent.mkdir(exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise RecordError(f"cannot write to {self.path}: {error.strerror}") from error
-        self._lock()
+        self._lock(wait)
         self.mended = _mend(self._file, self.path)
         """What was cut off because a crash had torn it; None if nothing was."""
         self._size = os.fstat(self._file).st_size
@@ -165,10 +169,10 @@ class FileRecorder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _lock(self) -> None:
+    def _lock(self, wait: bool) -> None:
         # The system drops this lock with its process, however that ends, so none can go stale.
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             os.close(self._file)
             self._file = -1

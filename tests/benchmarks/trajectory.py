@@ -18,7 +18,7 @@ import random
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,6 +28,7 @@ from actorcritic.graphs.tree_search import new_session, solve_all
 from actorcritic.loading import load_roles
 from actorcritic.metering import Call
 from actorcritic.search.strategies import parse_strategy
+from actorcritic.search.tree import NodeCount
 from actorcritic.tasks.sources import draw_problems
 from actorcritic.trajectory.episodes import read_episodes
 from actorcritic.trajectory.events import Kind
@@ -143,6 +144,7 @@ class End:
     best, answer, attempts, failures = 0, "1", 1, ()
     spend = Spend()
     stopped_by: StopReason = "completed"
+    counts: Mapping[int, NodeCount] = {}
 
 
 def write_trajectory(recorder: FileRecorder, problem: str, call: Call) -> None:

@@ -13,6 +13,7 @@ from actorcritic.metering import Call, CallMeter, derive_seed
 from actorcritic.protocols import Capabilities, EngineInfo
 from actorcritic.search.base import TreePolicy
 from actorcritic.search.strategies import make_policy, parse_strategy
+from actorcritic.search.tree import NodeCount, node_counts
 from actorcritic.trajectory.events import Event
 from actorcritic.trajectory.journal import TrajectoryJournal
 from actorcritic.trajectory.recorder import Recorder
@@ -292,6 +293,10 @@ class Result:
     @property
     def failures(self) -> list[Failure]:
         return self.process.failures
+
+    @property
+    def counts(self) -> dict[int, NodeCount]:
+        return node_counts(self.process.policy)
 
 
 def outcome_of(attempt: Attempt, spend: Spend) -> Outcome:

@@ -44,6 +44,8 @@ def test_an_episode_holds_what_the_search_brought() -> None:
     }
     nodes = list(process.policy.tree)
     assert [(a.trial, a.outcome, a.settled) for a in episode.attempts] == [(n.trial, n.outcome, True) for n in nodes]
+    counts = [(n.visits or None, n.value / n.visits if n.visits else None) for n in nodes]
+    assert [(a.visits, a.value) for a in episode.attempts] == counts and any(visits for visits, _ in counts)
     assert (episode.best, episode.spend) == (process.policy.best, process.ledger.spend)
     assert episode.best_attempt is not None and episode.best_attempt.solution is not None
     assert episode.answer == episode.best_attempt.solution.answer

@@ -1,0 +1,79 @@
+"""What is taken out of a text stands nowhere in the log, neither in its tokens nor in what followed it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from actorcritic.trajectory.episodes import episode_of
+from actorcritic.trajectory.events import Event, Kind, to_line
+from actorcritic.trajectory.reader import RunFacts
+from actorcritic.trajectory.recorder import MemoryRecorder
+from actorcritic.trajectory.redaction import Redact, RedactingRecorder, withhold_prompt
+from actorcritic.types import JsonValue, Problem, Reference
+from tests.trajectory.simulation import Parrot, Process, Setup
+
+FACTS = RunFacts(run="r", created="t", config={}, problems=1)
+PROBLEM = Problem(id="p", prompt="the secret question", meta={"level": 1})
+
+
+def logged(redact: Redact | None = None, *, prompts: bool = True) -> list[Event]:
+    memory = MemoryRecorder()
+    recorder = RedactingRecorder(memory, redact=redact, prompts=prompts)
+    Process(Setup(strategy="revise", trials=8), Parrot(0.1), recorder).run()
+    recorder.flush()
+    recorder.close()
+    return memory.events
+
+
+def without_letters(text: str) -> str:
+    """Take the letters away that the scripted model writes."""
+    return re.sub("[ab]", "#", text)
+
+
+@pytest.mark.parametrize("prompts", [True, False])
+def test_nothing_redacted_is_left(prompts: bool) -> None:
+    events = logged(without_letters, prompts=prompts)
+    for event in events:
+        if event.kind is Kind.CALLED:
+            generation = event.payload.get("generation")
+            if isinstance(generation, dict) and "#" in str(generation["text"]):
+                assert not generation.get("tokens") and not generation.get("token_ids")
+                assert not generation.get("prompt_ids")
+    episode = episode_of(FACTS, PROBLEM, None, events)
+    steps = [step for a in episode.attempts if a.solution for step in a.solution.steps]
+    assert {step.text for step in steps} == {"#", "c", "d"}
+    assert all(not step.token_ids and not step.logprobs for step in steps if step.text == "#")
+    assert all(step.token_ids for step in steps if step.text != "#"), "the others keep their tokens"
+    answers = {a.solution.answer for a in episode.attempts if a.solution} | {episode.answer}
+    assert answers <= {"#", "c", "d"}
+    assert episode.finished and episode.withheld is (not prompts)
+
+
+def test_prompts_can_stay_out_altogether() -> None:
+    events = logged(prompts=False)
+    for event in events:
+        if event.kind is Kind.CALLED:
+            request = event.payload["request"]
+            assert isinstance(request, dict) and request["prompt"] == {"content": ""}
+    assert b"propose" not in b"".join(to_line(event) for event in events if event.kind is Kind.CALLED)
+    episode = episode_of(FACTS, PROBLEM, None, events)
+    assert episode.withheld
+    assert all(call.generation.token_ids for a in episode.attempts for call in a.calls if call.generation)
+
+
+def test_a_recorder_without_a_rule_changes_texts_not_at_all() -> None:
+    plain = MemoryRecorder()
+    Process(Setup(strategy="revise", trials=8), Parrot(0.1), plain).run()
+    assert len(plain.events) > 9
+    assert [timeless(e) for e in logged()][1:] == [timeless(e) for e in plain.events][1:]
+
+
+def timeless(event: Event) -> dict[str, JsonValue]:
+    return {name: item for name, item in event.payload.items() if name != "seconds"}
+
+
+def test_a_problem_is_kept_without_its_text() -> None:
+    kept, gold = withhold_prompt(PROBLEM, Reference(answer="4"))
+    assert (kept, gold) == (Problem(id="p", prompt=""), Reference(answer="4"))
