@@ -26,9 +26,9 @@ __all__ = [
     "scoring_prompt",
 ]
 
-Scored: TypeAlias = Reward | bool | float | None
+_Scored: TypeAlias = Reward | bool | float | None
 
-ScoreFunction: TypeAlias = Callable[[Problem, Solution], Scored | Awaitable[Scored]]
+ScoreFunction: TypeAlias = Callable[[Problem, Solution], _Scored | Awaitable[_Scored]]
 """Scores a solution: a number in [0, 1], True, False, None for unscored, or a `Reward` with one score per step."""
 
 GREEDY = Sampling(temperature=0.0)

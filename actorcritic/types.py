@@ -267,12 +267,11 @@ class Critique:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reward:
-    """What a reward model or a verifier says of a solution: numbers, without a verdict and without words."""
+    """What a reward model or a verifier says of a solution, in [0, 1]: 1 = certainly correct, None = unscored."""
 
     score: float | None
-    """Of the whole solution, in [0, 1], 1 = certainly correct; None = unscored."""
     steps: tuple[float | None, ...] = ()
-    """Of each step, in [0, 1]; None = unscored; empty where only the whole is scored."""
+    """Of each step; empty where only the whole is scored."""
     by: str = ""
     """Who says so, such as the model spec."""
     oracle: bool = False

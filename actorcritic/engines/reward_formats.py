@@ -13,7 +13,17 @@ from typing import Any, Literal, Protocol
 
 from actorcritic.errors import EngineUnavailable, InputError
 
-__all__ = ["FORMATS", "MathShepherd", "OutcomeClassifier", "QwenPrm", "RewardFormat", "Scoring", "Skywork", "format_of"]
+__all__ = [
+    "FORMATS",
+    "Head",
+    "MathShepherd",
+    "OutcomeClassifier",
+    "QwenPrm",
+    "RewardFormat",
+    "Scoring",
+    "Skywork",
+    "format_of",
+]
 
 Head = Literal["tokens", "classes", "value", "outcome"]
 """How a number comes out: from two tokens of the vocabulary, a 2-class head, a value head, a sequence classifier."""
