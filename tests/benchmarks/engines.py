@@ -1,6 +1,6 @@
 """What stands between a search and vLLM: how full it is kept, what it shares, what a schema costs, what a death costs.
 
-    python -m tests.benchmarks.engines [--model smollm2] [--problems 64] [--threads 1] [--parts search,schema,kill]
+    python -m tests.benchmarks.engines [--problems 64] [--batch 24] [--parts best-of-n,revise,schema,mcts,kill] ...
 
 Each search runs through the library, with every request recorded; the same requests then go straight to vLLM's
 AsyncLLM, all at once, in the same run and in turn. The last line is JSON.
@@ -14,7 +14,7 @@ import json
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -32,14 +32,12 @@ from actorcritic.graphs.tree_search import new_session, solve_all
 from actorcritic.loading import EMBEDDED, load_roles
 from actorcritic.metering import Call
 from actorcritic.parsing.critiques import read_critique
-from actorcritic.protocols import Critic
-from actorcritic.search.strategies import parse_strategy
+from actorcritic.search.strategies import needs_critic, parse_strategy
 from actorcritic.types import GenerateRequest, Problem, Sampling, Solution, Step, Trial, Verdict
 from tests.benchmarks.recording import Asked, BillingJournal, Recorder, billed_twice, prefix_share, speed
 from tests.engines.vllm.live import core_process
 
-BATCH = 24
-"""Sequences that vLLM decodes at once: fewer than are ever waiting before the last drain."""
+PARTS = "best-of-n,revise,schema,mcts,kill"
 BLOCK = 32
 FREE_TOKENS = 96
 """Of a critique without schema: enough to tell its speed."""
@@ -67,9 +65,17 @@ class Stage:
         self.engine = engine
         self.recorder = Recorder(engine)
         self.ends: list[float] = []
-        form = ChatActorFormat()
-        self.actor = ModelActor(self.recorder, form, max_tokens=new_tokens)
-        self.critic = ModelCritic(self.recorder, ChatCriticFormat(follows=form, tokens_per_step=8), retries=0)
+        """When the problems of the latest search ended."""
+        self._new_tokens = new_tokens
+
+    def roles(self, *, instruct: bool) -> tuple[ModelActor, ModelCritic]:
+        """Return an actor and a critic on this engine that say little."""
+        form = ChatActorFormat(instruct=instruct)
+        judge = ChatCriticFormat(follows=form, tokens_per_step=8)
+        return (
+            ModelActor(self.recorder, form, max_tokens=self._new_tokens),
+            ModelCritic(self.recorder, judge, retries=0),
+        )
 
     async def forget(self) -> None:
         """Empty vLLM's cache and the record."""
@@ -79,14 +85,14 @@ class Stage:
         self.recorder.asked.clear()
         self.ends.clear()
 
-    async def search(
-        self, problems: Sequence[Problem], strategy: str, critic: Critic | None, width: int
-    ) -> list[Asked]:
+    async def search(self, problems: Sequence[Problem], strategy: str, *, width: int, instruct: bool) -> list[Asked]:
         """Search all problems at once through the library; returns what was asked of the engine."""
         await self.forget()
         settings = SearchSettings(strategy=parse_strategy(strategy), width=width, seed=1)
+        actor, critic = self.roles(instruct=instruct)
+        judge = critic if needs_critic(settings.strategy) else None
         sessions = [new_session(problem, settings, BillingJournal()) for problem in problems]
-        async for result in solve_all(sessions, self.actor, critic, settings, concurrency=len(problems)):
+        async for result in solve_all(sessions, actor, judge, settings, concurrency=len(problems)):
             assert not result.failures, result.failures
             self.ends.append(time.monotonic())
         return list(self.recorder.asked)
@@ -113,38 +119,44 @@ class Stage:
         return done
 
 
-async def measure_searches(stage: Stage, args: argparse.Namespace) -> dict[str, Any]:
-    """Return how full each search keeps vLLM, and the share of its cache that the last one used."""
-    rows: dict[str, Any] = {}
-    few = max(BATCH + 8, args.problems // 2)
-    searches: list[tuple[str, str, int, bool, int, int]] = [
-        # name, strategy, problems, whether the last drain is left out, width, repeats
-        ("best-of-n", "best-of-n:n=2,score=logprob", args.problems, False, 2, args.repeats),
-        ("mcts", "mcts:n=3", few, True, 1, 1),
-        ("revise", "revise:rounds=2,max_revisions=1", few, True, 1, 1),
-    ]
-    asked: list[Asked] = []
-    for name, strategy, count, cut, width, repeats in searches:
-        ratios, speeds = list[float](), list[tuple[float, float]]()
-        critic = None if name == "best-of-n" else stage.critic
-        for repeat in range(repeats):
-            problems = make_problems(count, long=name == "revise", first=1000 * repeat)
-            asked = await stage.search(problems, strategy, critic, width)
-            ends = sorted(stage.ends)
-            # Once fewer problems than sequences are left, no search can fill the batch.
-            ours = speed(asked, until=ends[-BATCH] if cut else None)
-            direct = await stage.straight(asked)
-            theirs = speed(direct, until=sorted(one.end for one in direct)[-BATCH] if cut else None)
-            ratios.append(ours / theirs)
-            speeds.append((round(ours, 1), round(theirs, 1)))
-            print(f"{name}: {len(asked)} requests, {ours:.1f} tokens/s, straight {theirs:.1f}", flush=True)
-        rows[name] = {"ratio": round(statistics.median(ratios), 3), "tokens_per_second": speeds, "requests": len(asked)}
-    rows["prefix"] = prefix_share(asked, block=BLOCK, least=ENOUGH)
-    print(f"prefix: {rows['prefix']}", flush=True)
-    return rows
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A search to measure."""
+
+    strategy: str
+    problems: int
+    width: int = 1
+    drain: bool = False
+    """Count the last drain, in which no search can keep the batch full."""
+    long: bool = False
+    """Problems and prompts that fill the cache's blocks."""
+    repeats: int = 1
 
 
-async def measure_schema(stage: Stage, count: int) -> dict[str, Any]:
+async def measure_search(stage: Stage, name: str, plan: Plan, batch: int) -> dict[str, Any]:
+    """Return how full a search keeps vLLM, and the share of its cache that it uses."""
+    ratios, speeds, asked = list[float](), list[tuple[float, float]](), list[Asked]()
+    for repeat in range(plan.repeats):
+        problems = make_problems(plan.problems, long=plan.long, first=1000 * repeat)
+        asked = await stage.search(problems, plan.strategy, width=plan.width, instruct=plan.long)
+        # Once fewer problems than sequences are left, the batch cannot be full.
+        ours = speed(asked, until=None if plan.drain else sorted(stage.ends)[-batch])
+        direct = await stage.straight(asked)
+        theirs = speed(direct, until=None if plan.drain else sorted(one.end for one in direct)[-batch])
+        ratios.append(ours / theirs)
+        speeds.append((round(ours, 1), round(theirs, 1)))
+        print(f"{name}: {len(asked)} requests, {ours:.1f} tokens/s, straight {theirs:.1f}", flush=True)
+    row = {
+        "ratio": round(statistics.median(ratios), 3),
+        "tokens_per_second": speeds,
+        "requests": len(asked),
+        "prefix": prefix_share(asked, block=BLOCK, least=ENOUGH),
+    }
+    print(f"{name}: {row}", flush=True)
+    return row
+
+
+async def measure_schema(stage: Stage, count: int, batch: int) -> dict[str, Any]:
     """Return the share of critiques under the schema that can be read, and what it costs against free text."""
     form = ChatCriticFormat(follows=ChatActorFormat(), output="json")
     texts = ["She buys 4 pens.", "The pens cost 12 coins.", "The answer is 12."]
@@ -169,7 +181,7 @@ async def measure_schema(stage: Stage, count: int) -> dict[str, Any]:
     readings = [read_critique(one.text, shown, complete=one.complete) for one in held]
     parsed = sum(reading.critique.verdict is not Verdict.UNSCORED for reading in readings)
     # While the batch is full on both sides: the lengths differ, and with them the drain.
-    with_schema, without = (speed(part, until=sorted(one.end for one in part)[-BATCH]) for part in (held, free))
+    with_schema, without = (speed(part, until=sorted(one.end for one in part)[-batch]) for part in (held, free))
     print(f"schema: {parsed}/{count} read, {with_schema:.1f} tokens/s, free {without:.1f}", flush=True)
     return {
         "parse_share": round(parsed / count, 4),
@@ -236,23 +248,31 @@ async def measure_deaths(args: argparse.Namespace) -> dict[str, Any]:
     return row
 
 
-async def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """Run the parts asked for."""
-    parts, found = args.parts.split(","), dict[str, Any]()
-    if {"search", "schema"} & set(parts):
-        options = VllmOptions(threads=args.threads, memory=1.0, context=2048, max_batch=BATCH, device="cpu")
-        engine = VllmEngine.load(resolve_model(args.model), options)
-        try:
-            stage = Stage(engine, args.new_tokens)
-            await stage.search(make_problems(2, long=False, first=9000), "majority:n=1", None, 1)  # warms it up
-            if "search" in parts:
-                found["search"] = await measure_searches(stage, args)
-            if "schema" in parts:
-                found["schema"] = await measure_schema(stage, max(args.critiques, 2 * BATCH))
-        finally:
-            await engine.aclose()
-    if "kill" in parts:
-        found["kill"] = await measure_deaths(args)
+async def measure_smol(args: argparse.Namespace, parts: Sequence[str]) -> dict[str, Any]:
+    """Run the parts that need a language model."""
+    options = VllmOptions(
+        threads=args.threads, memory=1.0, context=2048, max_batch=args.batch, device="cpu", dtype=args.dtype
+    )
+    few = args.batch + max(4, args.batch // 3)
+    plans = {
+        "best-of-n": Plan(
+            strategy="best-of-n:n=2,score=logprob", problems=args.problems, width=2, drain=True, repeats=args.repeats
+        ),
+        "revise": Plan(strategy="revise:rounds=2,max_revisions=1", problems=few, long=True),
+        "mcts": Plan(strategy="mcts:n=3", problems=few),
+    }
+    found: dict[str, Any] = {}
+    engine = VllmEngine.load(resolve_model(args.model), options)
+    try:
+        stage = Stage(engine, args.new_tokens)
+        await stage.search(make_problems(2, long=False, first=9000), "majority:n=1", width=1, instruct=False)
+        for part in parts:
+            if part == "schema":
+                found[part] = await measure_schema(stage, max(args.critiques, 2 * args.batch), args.batch)
+            else:
+                found[part] = await measure_search(stage, part, plans[part], args.batch)
+    finally:
+        await engine.aclose()
     return found
 
 
@@ -260,31 +280,38 @@ def main() -> None:
     """Print what is measured as it comes, then everything as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2", help="a model folder or an added model (default smollm2)")
+    parser.add_argument("--dtype", default="bfloat16", help="of the model (default bfloat16)")
     parser.add_argument("--problems", type=int, default=64, help="problems of best-of-N (default 64)")
+    parser.add_argument("--batch", type=int, default=24, help="sequences that vLLM decodes at once (default 24)")
     parser.add_argument("--new-tokens", type=int, default=16, help="tokens of a solution at most (default 16)")
     parser.add_argument("--repeats", type=int, default=2, help="pairs of runs of best-of-N (default 2)")
     parser.add_argument("--critiques", type=int, default=64, help="critiques under the schema (default 64)")
     parser.add_argument("--kills", type=int, default=10, help="times that vLLM's process is killed (default 10)")
     parser.add_argument("--threads", type=int, default=1, help="threads of vLLM (default 1)")
-    parser.add_argument("--parts", default="search,schema,kill", help="what to measure (default search,schema,kill)")
+    parser.add_argument("--parts", default=PARTS, help=f"what to measure (default {PARTS})")
     args = parser.parse_args()
-    start = time.monotonic()
-    found = asyncio.run(measure(args))
-    search, schema, kill = (found.get(part, {}) for part in ("search", "schema", "kill"))
+    parts = args.parts.split(",")
+    if unknown := set(parts) - set(PARTS.split(",")):
+        parser.error(f"unknown parts {', '.join(sorted(unknown))}: choose from {PARTS}")
+    start, found = time.monotonic(), dict[str, Any]()
+    if talking := [part for part in parts if part != "kill"]:
+        found = asyncio.run(measure_smol(args, talking))
+    if "kill" in parts:
+        found["kill"] = asyncio.run(measure_deaths(args))
     summary = {
         "bench": "engines",
         "model": args.model,
-        "utilisation_vllm": search.get("best-of-n", {}).get("ratio"),
-        "utilisation_revise": search.get("revise", {}).get("ratio"),
-        "utilisation_mcts": search.get("mcts", {}).get("ratio"),
-        "prefix_hit_share": search.get("prefix", {}).get("share"),
-        "constrained_parse_share": schema.get("parse_share"),
-        "constrained_cost": schema.get("cost"),
-        "tokens_billed_twice": kill.get("tokens_billed_twice"),
+        "utilisation_vllm": found.get("best-of-n", {}).get("ratio"),
+        "utilisation_revise": found.get("revise", {}).get("ratio"),
+        "utilisation_mcts": found.get("mcts", {}).get("ratio"),
+        "prefix_hit_share": found.get("revise", {}).get("prefix", {}).get("share"),
+        "constrained_parse_share": found.get("schema", {}).get("parse_share"),
+        "constrained_cost": found.get("schema", {}).get("cost"),
+        "tokens_billed_twice": found.get("kill", {}).get("tokens_billed_twice"),
         "seconds": round(time.monotonic() - start),
         "versions": {name: version(name) for name in ("torch", "transformers")},
     }
-    print(json.dumps({**summary, "details": found}))
+    print(json.dumps({**summary, "settings": vars(args), "details": found}))
 
 
 if __name__ == "__main__":

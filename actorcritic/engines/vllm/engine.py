@@ -163,6 +163,7 @@ def _info(source: str, name: str, adapter: str | None, started: Started, text: T
         name=name,
         max_context=started.max_context,
         licence=licence,
+        notes=("seeds: passed on, but in other company vLLM may give another completion for the same seed",),
         capabilities=Capabilities(
             token_ids=True,
             exact_counts=True,

@@ -50,7 +50,7 @@ async def test_one_request(engine: VllmEngine, vllm: FakeVllm) -> None:
     assert call["seed"] == 7 and call["temperature"] == 0.5 and call["top_p"] == 0.9 and call["logprobs"] == 0
     assert call["prompt_token_ids"] == list(given.prompt_ids) and "stop" not in call and not call["detokenize"]
     assert engine.info.licence == "Apache-2.0" and engine.info.max_context == 80
-    assert not engine.info.capabilities.seeds
+    assert not engine.info.capabilities.seeds and "seeds" in engine.info.notes[0]
 
 
 async def test_stop_strings_are_kept(engine: VllmEngine, vllm: FakeVllm) -> None:

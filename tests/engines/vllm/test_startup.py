@@ -164,9 +164,10 @@ async def test_a_failure_tells_its_first_cause_and_what_to_change(fake: FakeVllm
 
 
 async def test_a_failure_without_a_log_tells_itself(fake: FakeVllm, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake.failure = KeyError("odd")
-    monkeypatch.setattr(Path, "write_text", lambda self, text, encoding: len(text))
-    monkeypatch.setattr(fake, "start", lambda given: (_ for _ in ()).throw(fake.failure))
+    def start(given: object) -> None:
+        raise KeyError("odd")
+
+    monkeypatch.setattr(fake, "start", start)
     with pytest.raises(EngineUnavailable, match=r"vLLM cannot run m: 'odd'$"):
         await start_vllm("m", (), VllmOptions())
 
