@@ -1,7 +1,8 @@
 """A model on an OpenAI-compatible server behind the `Engine` protocol.
 
-On vLLM a prompt is counted by the server and sent as token ids, so that budgets are hard and prefixes exact; on any
-other server it is sent as a chat and its length is an estimate. What a server lacks is worked around and noted.
+On vLLM a prompt is counted by the server and sent as token ids, so that budgets are hard and prefixes exact (thinking
+then stays in the text, between its tags); on any other server it is sent as a chat and its length is an estimate. What
+a server lacks is worked around and noted.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class OpenAIEngine:
         name: str | None = None,
         gate: Gate | None = None,
     ) -> OpenAIEngine:
-        """Reach a server and learn what can be learnt without generating; waits for it.
+        """Reach a server and learn what can be learnt for nothing (on vLLM, for one token); waits for it.
 
         Args:
             model: its name on the server.
