@@ -7,7 +7,7 @@ caches hit. Knows engines by their protocol alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Protocol, runtime_checkable
 
@@ -57,6 +57,7 @@ class FleetEngine:
         slack: how many more requests in flight an engine may have than the least busy one and still get those whose
             beginning it knows; 0 = spread by load alone.
         retry: how often all engines are tried in turn, and how long a dropped one waits for its next health check.
+        dropped: by place among the engines, why some are known to be down from the beginning.
         timer: clock, waiting and chance.
     """
 
@@ -67,6 +68,7 @@ class FleetEngine:
         name: str | None = None,
         slack: int = 8,
         retry: RetryPolicy | None = None,
+        dropped: Mapping[int, EngineError] | None = None,
         timer: SystemTimer | None = None,
     ) -> None:
         if not engines:
@@ -84,6 +86,8 @@ class FleetEngine:
         self._retry = retry if retry is not None else RetryPolicy()
         self._timer = timer if timer is not None else SystemTimer()
         self._closed = False
+        for place, reason in (dropped or {}).items():
+            self._drop(self._members[place], reason)
 
     @property
     def info(self) -> EngineInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ from actorcritic.engines.openai import OpenAIEngine, OpenAIOptions
 from actorcritic.engines.openai.address import Address, parse_address
 from actorcritic.engines.openai.retrying import Gate, RetryPolicy
 from actorcritic.engines.vllm.loading import load_vllm
-from actorcritic.errors import InputError
+from actorcritic.errors import EngineError, EngineUnavailable, InputError
 from actorcritic.protocols import Engine
 
 __all__ = ["load_engine"]
@@ -69,22 +70,25 @@ def load_engine(
 
 
 def _load_servers(address: Address, spec: str, gates: dict[str, Gate]) -> Engine:
-    """Reach every server of an address; several become a fleet."""
-    several = len(address.urls) > 1
-    options = OpenAIOptions(
-        key_variable=address.key_variable,
-        concurrency=address.concurrency,
-        # One of a fleet does not wait for itself to come back: another one answers.
-        retry=RetryPolicy(attempts=1) if several else RetryPolicy(),
-    )
+    """Reach every server of an address; several become a fleet, in which some may be down as long as one is up."""
+    doors = [gates.setdefault(url, Gate(address.concurrency)) for url in address.urls]
+    options = OpenAIOptions(key_variable=address.key_variable, concurrency=address.concurrency)
+    if len(doors) == 1:
+        return OpenAIEngine.connect(address.model, address.urls[0], options, name=spec, gate=doors[0])
+    # One of a fleet does not wait for itself to come back: another one answers.
+    options = replace(options, retry=RetryPolicy(attempts=1))
+    reached: dict[int, OpenAIEngine] = {}
+    down: dict[int, EngineError] = {}
+    for place, (url, gate) in enumerate(zip(address.urls, doors, strict=True)):
+        try:
+            reached[place] = OpenAIEngine.connect(address.model, url, options, gate=gate)
+        except EngineUnavailable as error:
+            down[place] = error
+    if not reached:
+        raise EngineUnavailable(f"no server of the fleet answers: {'; '.join(map(str, down.values()))}")
+    sample = next(iter(reached.values()))
     engines = [
-        OpenAIEngine.connect(
-            address.model,
-            url,
-            options,
-            name=f"openai:{address.model}@{url}" if several else spec,
-            gate=gates.setdefault(url, Gate(address.concurrency)),
-        )
-        for url in address.urls
+        reached[place] if place in reached else sample.on(url, options, gate=gate)
+        for place, (url, gate) in enumerate(zip(address.urls, doors, strict=True))
     ]
-    return FleetEngine(engines, name=spec) if several else engines[0]
+    return FleetEngine(engines, name=spec, dropped=down)

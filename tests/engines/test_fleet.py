@@ -18,8 +18,8 @@ from actorcritic.errors import EngineError, EngineUnavailable, InputError
 from actorcritic.metering import free_meter
 from actorcritic.protocols import Capabilities, EngineInfo
 from actorcritic.types import GenerateRequest, Generation, Message, Prompt, ToolSpec
-from tests.engines.openai.api import Reaction
-from tests.engines.openai.conftest import FakeTimer, Serve, serve, timer
+from tests.engines.openai.api import Api, Reaction, serving
+from tests.engines.openai.conftest import FakeTimer, Serve, free_port, serve, timer
 
 __all__ = ["serve", "timer"]
 
@@ -196,3 +196,35 @@ async def test_servers_are_a_fleet_in_one_string(serve: Serve) -> None:
     told = Counter({"dead": len(apis[0].requests), "well": len(apis[1].requests)})
     assert told["well"] == 10 and 0 < told["dead"] <= 10 and len([*whole.alive]) == 1
     await whole.aclose()
+
+
+async def test_a_fleet_begins_with_those_that_are_up_and_takes_in_the_others_later(
+    serve: Serve, timer: FakeTimer
+) -> None:
+    api = serve()
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/v1"
+    whole = load_engine(f"openai:m@{url},{api.url}")
+    assert isinstance(whole, FleetEngine)
+    whole._timer = timer
+    assert list(whole.alive) == [f"openai:m@{api.url}"]
+    assert (await whole.generate(request())).text == "one two three"
+
+    async def look(seconds: float) -> list[str]:
+        """Return who is up after the health checks that are due by then."""
+        timer.seconds += seconds
+        await whole.generate(request())
+        probes = [member.probe for member in whole._members if member.probe is not None]
+        await asyncio.gather(*probes)
+        return list(whole.alive)
+
+    whole._members[0].next_probe = timer.now()
+    assert len(await look(1)) == 1  # still nobody there
+    with serving(Api(engine=ScriptedEngine(lambda asked: "one two three"), vllm=True, model="another"), port):
+        assert len(await look(100)) == 1  # somebody, with another model
+    with serving(Api(engine=ScriptedEngine(lambda asked: "one two three")), port):
+        assert len(await look(1000)) == 2
+    await whole.aclose()
+    with pytest.raises(EngineUnavailable, match="no server of the fleet answers") as caught:
+        load_engine(f"openai:m@{url},http://127.0.0.1:{free_port()}")
+    assert url in str(caught.value)

@@ -108,6 +108,13 @@ class OpenAIEngine:
         )
         return cls(server, _learn(server, model), name=name, options=chosen)
 
+    def on(self, url: str, options: OpenAIOptions, *, gate: Gate) -> OpenAIEngine:
+        """Return an engine for the same model on another server, which is taken to be alike and not reached yet."""
+        url = parse_url(url)
+        server = Server(url, self._server.secret, gate=gate, policy=options.retry, timeout=options.timeout)
+        profile = replace(self._profile, server=url, lacking=set(self._profile.lacking), notes=[])
+        return OpenAIEngine(server, profile, options=options)
+
     @property
     def info(self) -> EngineInfo:
         """Who is answering; the capabilities shrink as the server is found to lack something."""
@@ -165,13 +172,19 @@ class OpenAIEngine:
         return make_generation(request, answer, spent)
 
     async def check_health(self) -> None:
-        """See, in one try, that the server answers.
+        """See, in one try, that the server answers and still serves this model.
 
         Raises:
             EngineError: it does not.
         """
         self._flight.refuse_closed()
-        await self._server.check_health()
+        listed = await self._server.list_models()
+        try:
+            same = listed is None or _card(listed, self._profile).fingerprint == self._profile.fingerprint
+        except InputError:
+            same = False
+        if not same:
+            raise EngineError(f"{self.url} has another model than {self._profile.fingerprint} by now")
 
     async def aclose(self) -> None:
         """Close all connections; requests in flight fail with `EngineUnavailable`."""
@@ -299,6 +312,10 @@ def _takes_ids(server: Server, model: str) -> bool:
     except EngineError:
         return False
     return answer.prompt_ids == ids and bool(answer.token_ids)
+
+
+def _card(listed: Json, profile: Profile) -> Profile:
+    return read_model_card(listed, profile.model, profile.server)
 
 
 def _tokenize_url(url: str) -> str:

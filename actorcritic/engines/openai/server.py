@@ -60,15 +60,18 @@ class Server:
         """Send a request that generates nothing; `path` may be a whole URL."""
         return await self._persist(lambda: self._plain(path, body))
 
-    async def check_health(self) -> None:
-        """See, in one try, that the server answers.
+    async def list_models(self) -> Json | None:
+        """Return the answer to `GET /models`, in one try; None where the server answers, but not to this.
 
         Raises:
-            EngineError: it does not.
+            EngineError: it does not answer.
         """
         result = await self._plain("models", None)
-        if isinstance(result, Problem) and result.again:
-            raise result.error
+        if isinstance(result, Problem):
+            if result.again:
+                raise result.error
+            return None
+        return result
 
     def ask_now(self, path: str, body: Json | None = None) -> Json:
         """Send a small request in one try and wait for it: GET without a body, else POST."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import socket
 import traceback
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +21,7 @@ from actorcritic.errors import EngineError, EngineUnavailable, InputError, Promp
 from actorcritic.metering import free_meter
 from actorcritic.types import GenerateRequest, Prompt
 from tests.engines.openai.api import Api, Reaction
-from tests.engines.openai.conftest import FakeTimer, Serve
+from tests.engines.openai.conftest import FakeTimer, Serve, free_port
 
 KEY = "sk-test-0123456789abcdefXYZ"
 REQUEST = GenerateRequest(prompt=Prompt(content="hello"), max_tokens=8)
@@ -41,12 +40,6 @@ async def fail(api: Api, timer: FakeTimer, **options: Any) -> EngineError:
     await engine.aclose()
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
     return caught.value
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 # --- trying again --------------------------------------------------------------------------------------------------
