@@ -21,9 +21,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from actorcritic.engines.vllm.options import TOP_LOGPROBS, Adapter, VllmOptions
+from actorcritic.engines.vllm.plugin import PARENT
 from actorcritic.errors import EngineUnavailable, InputError
 
-__all__ = ["Started", "explain", "require_vllm", "root_cause", "start_vllm"]
+__all__ = ["Started", "explain", "require_vllm", "root_cause", "start_vllm", "starting"]
 
 _STARTING = threading.Lock()
 """One start at a time: the environment belongs to the whole process."""
@@ -93,7 +94,7 @@ async def start_vllm(source: str, adapters: Sequence[Adapter], options: VllmOpti
     log = Path(scratch.name) / "vllm.log"
     llm: Any = None
     try:
-        with _STARTING, _environment(_variables(log, options)):
+        with starting(log, options):
             llm = _module("vllm.v1.engine.async_llm").AsyncLLM.from_engine_args(_arguments(source, adapters, options))
             for adapter in adapters:
                 await llm.add_lora(_lora(adapter))
@@ -123,6 +124,13 @@ async def start_vllm(source: str, adapters: Sequence[Adapter], options: VllmOpti
         cause=lambda: root_cause(log),
         stop=stop,
     )
+
+
+@contextmanager
+def starting(log: Path, options: VllmOptions) -> Generator[None]:
+    """Give vLLM the environment to start in, one start at a time; it writes what it says to `log`."""
+    with _STARTING, _environment(_variables(log, options)):
+        yield
 
 
 def root_cause(log: Path) -> str:
@@ -238,7 +246,7 @@ def _variables(log: Path, options: VllmOptions) -> dict[str, str]:
         "VLLM_LOGGING_CONFIG_PATH": str(config),
     }
     wanted = {name: value for name, value in quiet.items() if name not in os.environ}
-    wanted |= {"VLLM_NO_USAGE_STATS": "1", "VLLM_HOST_IP": "127.0.0.1"}
+    wanted |= {"VLLM_NO_USAGE_STATS": "1", "VLLM_HOST_IP": "127.0.0.1", PARENT: str(os.getpid())}
     if options.threads is not None:
         wanted |= {"OMP_NUM_THREADS": str(options.threads), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
     elif "OMP_NUM_THREADS" in os.environ:

@@ -24,7 +24,12 @@ def core_process(engine: Engine) -> Any:
     """Return vLLM's engine process behind an engine."""
     inner = engine.engine if isinstance(engine, RestartingEngine) else engine
     llm = cast("VllmEngine", inner)._host.started.llm
-    return import_module("psutil").Process(llm.engine_core.resources.engine_manager.processes[0].pid)
+    return psutil_process(llm.engine_core.resources.engine_manager.processes[0].pid)
+
+
+def psutil_process(pid: int) -> Any:
+    """Return a process by its id."""
+    return import_module("psutil").Process(pid)
 
 
 def vllm_processes() -> list[str]:

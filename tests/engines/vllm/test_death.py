@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +17,7 @@ from actorcritic.engines.restarting import keep_running
 from actorcritic.engines.vllm.engine import VllmEngine
 from actorcritic.errors import EngineUnavailable
 from actorcritic.types import GenerateRequest, Prompt
-from tests.engines.vllm.live import OPTIONS, core_process, wait_for_no_process
+from tests.engines.vllm.live import OPTIONS, core_process, psutil_process, wait_for_no_process
 
 pytestmark = [
     pytest.mark.slow,
@@ -51,6 +54,31 @@ async def test_killed_under_load(tiny_model: Path) -> None:
     finally:
         await engine.aclose()
     wait_for_no_process(0.0)
+
+
+PROGRAM = """
+import sys, time
+from actorcritic.engines.vllm.engine import VllmEngine
+from tests.engines.vllm.live import OPTIONS, core_process
+
+if __name__ == "__main__":
+    engine = VllmEngine.load(sys.argv[1], OPTIONS)
+    print(core_process(engine).pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_vllm_ends_with_a_program_that_is_killed(tiny_model: Path, tmp_path: Path) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM, encoding="utf-8")
+    variables = {**os.environ, "PYTHONPATH": os.getcwd()}
+    program = subprocess.Popen([sys.executable, str(script), str(tiny_model)], stdout=subprocess.PIPE, env=variables)
+    assert program.stdout is not None
+    with program.stdout:
+        core = psutil_process(int(program.stdout.readline()))
+    program.kill()
+    program.wait()
+    core.wait(10)
 
 
 def test_a_model_that_needs_more_memory_than_there_is(tiny_model: Path) -> None:

@@ -1,0 +1,163 @@
+"""Engines that score over vLLM's pooling runner: token classifiers as process reward models, and outcome models.
+
+vLLM knows no language model whose two tokens are a score, nor a value head: those formats run over transformers alone.
+A pooling vLLM is started for one reward model and ends with it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from actorcritic.engines.batch_scorer import BatchScorer, ScoringOptions
+from actorcritic.engines.reward_formats import RewardFormat, Scoring
+from actorcritic.engines.vllm.engine import fingerprint
+from actorcritic.engines.vllm.options import VllmOptions
+from actorcritic.engines.vllm.startup import explain, require_vllm, root_cause, starting
+from actorcritic.errors import EngineUnavailable, InputError
+from actorcritic.protocols import Capabilities, EngineInfo
+
+__all__ = ["VllmScorer"]
+
+_TASKS = {"classes": "token_classify", "outcome": "classify"}
+"""vLLM's name of the work, by the format's head."""
+_GIB = 2**30
+_CPU_CACHE_GIB = 1.0
+_GPU_SHARE = 0.3
+
+
+class VllmScorer(BatchScorer):
+    """Scores solutions with a reward model in vLLM, many at once; use `load`.
+
+    Args:
+        llm: a `vllm.LLM` with the pooling runner.
+        format: how the model reads a solution.
+        info: who scores.
+        options: how it runs.
+        log: where vLLM writes what happens to it.
+    """
+
+    def __init__(
+        self, llm: Any, format: RewardFormat, info: EngineInfo, options: ScoringOptions, log: TemporaryDirectory[str]
+    ) -> None:
+        super().__init__(llm.get_tokenizer(), format, reduce=options.reduce, max_batch=options.max_batch)
+        self._llm = llm
+        self._info = info
+        self._log = log
+        self._running = threading.Lock()
+
+    @classmethod
+    def load(
+        cls,
+        source: str,
+        format: RewardFormat,
+        options: ScoringOptions | None = None,
+        *,
+        name: str | None = None,
+        how: VllmOptions | None = None,
+    ) -> VllmScorer:
+        """Start vLLM with a reward model.
+
+        Args:
+            source: a model folder or a hub id.
+            format: `qwen`, or an outcome model's.
+            options: how solutions are scored.
+            name: how a person calls it.
+            how: how vLLM runs; `device` and `dtype` are taken from `options`.
+
+        Raises:
+            InputError: vLLM is missing, or knows no models of this format.
+            EngineUnavailable: it cannot load the model, or there is not enough memory.
+        """
+        if format.head not in _TASKS:
+            raise InputError(f"vLLM has no models of format={format.name}: use hf-prm:{source}?format={format.name}")
+        require_vllm()
+        chosen, running = options or ScoringOptions(), how or VllmOptions()
+        scratch = TemporaryDirectory[str](prefix="actorcritic-vllm-")
+        log = Path(scratch.name) / "vllm.log"
+        try:
+            with starting(log, running):
+                llm = importlib.import_module("vllm").LLM(**_arguments(source, format, chosen, running))
+        except Exception as error:  # whatever vLLM fails of while loading, it cannot be used
+            why = explain(root_cause(log) or str(error) or type(error).__name__)
+            scratch.cleanup()
+            raise EngineUnavailable(f"vLLM cannot run {source}: {why}") from error
+        config = llm.llm_engine.model_config
+        info = EngineInfo(
+            model=fingerprint(Path(source), "vllm", format.name)
+            if Path(source).is_dir()
+            else f"{source} {format.name}",
+            name=name or f"vllm-prm:{source}?format={format.name}",
+            max_context=int(config.max_model_len),
+            licence=chosen.licence,
+            capabilities=Capabilities(token_ids=True, exact_counts=True),
+        )
+        return cls(llm, format, info, chosen, scratch)
+
+    @property
+    def info(self) -> EngineInfo:
+        """Who scores."""
+        return self._info
+
+    def _length(self, scoring: Scoring) -> int:
+        return 0  # vLLM packs solutions of any lengths together
+
+    def _score(self, batch: Sequence[Scoring]) -> list[list[float]]:
+        with self._running:
+            if self._llm is None:
+                raise EngineUnavailable(f"{self._info.name} is closed")
+            prompts = [{"prompt_token_ids": list(item.ids)} for item in batch]
+            params = importlib.import_module("vllm").PoolingParams(use_activation=True)
+            answers = self._llm.encode(prompts, params, pooling_task=_TASKS[self._format.head], use_tqdm=False)
+            numbers: list[Any] = [answer.outputs.data.tolist() for answer in answers]
+        if self._format.head == "outcome":
+            return [[float(given[-1])] for given in numbers]
+        return [_at_marks(given, item) for given, item in zip(numbers, batch, strict=True)]
+
+    def _free(self) -> None:
+        with self._running:
+            if self._llm is None:
+                return
+            self._llm.llm_engine.engine_core.shutdown()
+            self._llm = None
+            self._log.cleanup()
+
+
+def _at_marks(given: Sequence[Sequence[float]], item: Scoring) -> list[float]:
+    """Return the probability of class 1 at the marks; a model that answers for other tokens leaves it unscored."""
+    if len(given) != len(item.ids) or any(len(classes) != 2 for classes in given):
+        return [math.nan] * len(item.marks)
+    return [float(given[mark][1]) for mark in item.marks]
+
+
+def _arguments(source: str, format: RewardFormat, options: ScoringOptions, how: VllmOptions) -> Mapping[str, Any]:
+    """Return vLLM's own arguments; imports vLLM.
+
+    Raises:
+        InputError: vLLM was built for another device.
+    """
+    cpu = bool(importlib.import_module("vllm.platforms").current_platform.is_cpu())
+    if options.device != "auto" and cpu != (options.device == "cpu"):
+        raise InputError(f"this vLLM is built for {'the CPU' if cpu else 'a GPU'}, not for {options.device}")
+    given: dict[str, Any] = {
+        "model": source,
+        "runner": "pooling",
+        "dtype": "float32" if options.dtype == "auto" and cpu else options.dtype,
+        "max_model_len": how.context,
+        "max_num_seqs": options.max_batch,
+        "tensor_parallel_size": how.gpus,
+        "disable_log_stats": True,
+        "use_tqdm_on_load": False,
+    }
+    if format.head == "classes":
+        # Every token's classes: a model's own way to find its steps may know another separator than its format.
+        given["pooler_config"] = importlib.import_module("vllm.config").PoolerConfig(tok_pooling_type="ALL")
+    if cpu:
+        memory = how.memory if how.memory is not None else _CPU_CACHE_GIB
+        return given | {"enforce_eager": True, "kv_cache_memory_bytes": int(memory * _GIB)}
+    return given | {"gpu_memory_utilization": how.memory if how.memory is not None else _GPU_SHARE}
