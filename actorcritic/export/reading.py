@@ -6,7 +6,8 @@ Pure; knows no recipe.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar, cast
 
 from actorcritic import answers
 from actorcritic.codec import decode
@@ -17,7 +18,19 @@ from actorcritic.trajectory.attempts import EpisodeAttempt
 from actorcritic.trajectory.episodes import Episode
 from actorcritic.types import Action, Critique, JsonValue, Solution
 
-__all__ = ["Judgement", "equals_gold", "helped", "judgements", "own_text", "refusal", "state_prompt"]
+__all__ = [
+    "Judgement",
+    "collected",
+    "equals_gold",
+    "helped",
+    "judgements",
+    "own_text",
+    "refusal",
+    "said_in",
+    "state_prompt",
+]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,3 +103,25 @@ def state_prompt(episode: Episode, attempt: EpisodeAttempt, setting: Setting) ->
     prompt = setting.prompt(episode.problem)
     kept = "" if attempt.solution is None else solution_text(attempt.solution, slice(attempt.solution.kept))
     return [*prompt, *assistant(kept)] if kept else prompt
+
+
+def collected(episode: Episode, step: str, kind: type[T]) -> Iterator[tuple[int | None, T]]:
+    """Yield what a collection step made, in the order of the log: the trial that it was made of, and the payload.
+
+    Args:
+        episode: Whose events.
+        step: Its name in `needs.COLLECTED`.
+        kind: A dataclass with the fields of its payload that are wanted; others are passed over.
+
+    Raises:
+        RecordError: a payload does not hold what its step documents.
+    """
+    names = [field.name for field in fields(cast("Any", kind))]
+    for made in episode.derived:
+        if made.step == step:
+            yield made.trial, decode(kind, {name: made.payload[name] for name in names if name in made.payload})
+
+
+def said_in(chat: list[JsonValue]) -> str:
+    """Return the words of a chat, messages apart by a blank line."""
+    return "\n\n".join(str(message["content"]) for message in chat if isinstance(message, dict))

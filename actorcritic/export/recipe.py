@@ -180,7 +180,11 @@ class Recipe:
     """Orders, mixes or thins out the rows of all episodes, before the split. A row given back is one of those, or a
     copy with other columns; its problem stays."""
     trainer_settings: Callable[[Sequence[Columns]], Mapping[str, JsonValue]] = field(default=_no_settings)
-    """What the trainer must be told beyond its defaults, from the training rows; goes into the manifest."""
+    """What the trainer must be told beyond its defaults, from the training rows: arguments of its configuration; they
+    go into the manifest."""
+    conditions: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    """What no argument of the trainer can say: tokens to add, words that the model must be asked with afterwards,
+    constants of a trainer of our own; they go into the manifest."""
 
     @property
     def all_options(self) -> tuple[Option, ...]:

@@ -76,6 +76,7 @@ def manifest_of(export: Export, texts: Mapping[str, bytes] | None = None) -> dic
         "dataset_type": recipe.forms[setting.form].dataset,
         "trainer": recipe.forms[setting.form].trainer,
         "trainer_settings": dict(export.trainer_settings),
+        "conditions": dict(recipe.conditions),
         "options": dict(setting.options),
         "seed": setting.seed,
         "split": {"train": order.share, "validation": round(1 - order.share, 9)},

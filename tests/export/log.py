@@ -196,12 +196,14 @@ PROBLEMS = {
     "desk": ("A desk costs 80, a chair a quarter of that. What do a desk and two chairs cost?", "120"),
     "late": ("A train of 8 cars has 50 seats in each. How many seats has it?", "400"),
 }
+SOLUTIONS = {"apples": "There are 3 * 4 = 12 apples in the bags. Without the 2 eaten, 12 - 2 = 10 are left."}
+"""Gold solutions, where the problem file has one."""
 
 
 def write_log(folder: Path, *, oracle: bool = False) -> Path:
     """Write the log into a new run folder and return it."""
     pairs = [
-        (Problem(id=name, prompt=text, checker="exact"), Reference(answer=gold))
+        (Problem(id=name, prompt=text, checker="exact"), Reference(answer=gold, solution=SOLUTIONS.get(name)))
         for name, (text, gold) in PROBLEMS.items()
     ]
     config: dict[str, JsonValue] = {"strategy": "revise", "critic": "oracle" if oracle else "embedded"}
@@ -224,7 +226,37 @@ def _apples(log: _Scribe) -> None:
     log.collected("step-rollouts", 0, rollouts=8, successes=[8, 8])
     log.collected("step-rollouts", 3, rollouts=8, successes=[0, 0])
     log.collected("step-rollouts", 2, rollouts=8, successes=[2, 8])
+    log.collected("feedback", 0, by="stub", passed=True, messages=[])
+    log.collected("feedback", 3, by="stub", passed=False, messages=["Nobody has 7 apples before eating."])
+    _reflect(log)
     log.finish(best=0)
+
+
+def _reflect(log: _Scribe) -> None:
+    log.collected(
+        "reflect",
+        3,
+        by="stub-teacher",
+        source="natural",
+        strategy="fix-continue",
+        error_type="operator",
+        flawed=encode(solved("3 + 4 = 7", "7 - 2 = 5", answer="5")),
+        first_bad_step=0,
+        continuation="Wait, that adds bags to apples. It is 3 * 4 = 12, and 12 - 2 = 10. The answer is 10.",
+        correct=True,
+    )
+    log.collected(
+        "reflect",
+        0,
+        by="stub-teacher",
+        source="injected",
+        strategy="fresh-restart",
+        error_type="calculation",
+        flawed=encode(solved("3 * 4 = 14", "14 - 2 = 12", answer="12")),
+        first_bad_step=0,
+        continuation="Bag by bag there are 4 + 4 + 4 = 12 apples, and 12 - 2 = 10. The answer is 10.",
+        correct=True,
+    )
 
 
 def _bus(log: _Scribe) -> None:
@@ -235,6 +267,13 @@ def _bus(log: _Scribe) -> None:
     )
     spoken = solved("As the critique says, 20 - 7 + 5 = 18", answer="18")
     log.trial(2, spoken, action=Action.REFINE, parent=0, correct=True)
+    log.collected("incorporates", 1, by="stub-critic", probabilities=[0.9, 0.7])
+    refinements: list[JsonValue] = [
+        {"solution": encode(solved("20 + 7 = 27", answer="27")), "correct": False, "incorporates": [0.1, 0.3]},
+        {"solution": encode(solved("20 - 7 + 5 = 18", answer="18")), "correct": True, "incorporates": [0.8, 0.8]},
+        {"solution": encode(solved("13 + 5 = 18", answer="18")), "correct": True, "incorporates": [0.9, 0.6]},
+    ]
+    log.collected("refine", 0, critic="stub-critic", critique=encode(bad), actor="stub-actor", refinements=refinements)
     log.finish(best=1)
 
 
@@ -243,6 +282,8 @@ def _coins(log: _Scribe) -> None:
     log.trial(1, solved("6 + 5 + 2 + 10 = 23", answer="23"), correct=False)
     hinted = solved("6 * 5 = 30", "2 * 10 = 20", "30 + 20 = 50", answer="50")
     log.collected("rationalise", 0, solution=encode(hinted), correct=True)
+    own_words = solved("30 cents and 20 cents are 50 cents.", answer="50")
+    log.collected("paraphrase", 0, model="stub-actor", solution=encode(own_words), correct=True, equivalent=True)
     log.finish(best=0)
 
 
@@ -263,6 +304,13 @@ def _desk(log: _Scribe) -> None:
     for number, (parent, critique) in enumerate(_verdicts(), start=2):
         copied = solved("as its parent", answer="0")
         log.trial(number, copied, critique, action=Action.JUDGE, parent=parent)
+    won = solved("80 / 4 = 20", "2 * 20 + 80 = 120", answer="120", kept=1)
+    lost = solved("80 / 4 = 21", answer="21")
+    states: list[JsonValue] = [
+        {"at": 0, "faithful": True, "rollouts": [{"solution": encode(lost), "correct": False}]},
+        {"at": 1, "faithful": True, "rollouts": [{"solution": encode(won), "correct": True}]},
+    ]
+    log.collected("resimulate", 1, student="stub-student", every=1, states=states)
     log.finish(best=0)
 
 

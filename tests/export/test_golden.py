@@ -21,7 +21,19 @@ from actorcritic.types import JsonValue
 from tests.export.log import Words, rows_of, setting_of, write_log
 
 GOLDEN = Path(__file__).with_name("golden")
-VARIANTS = ("kto:unit=step", "prm:form=tokens", "prm:source=value", "prm:labels=soft", "rft:sources=all")
+VARIANTS = (
+    "eef:form=turns",
+    "faft:source=critique",
+    "ilf:form=preference,select=checker",
+    "kto:unit=step",
+    "lemma:form=tokens",
+    "leti:source=critique",
+    "prm:form=tokens",
+    "prm:labels=soft",
+    "prm:source=value",
+    "rft:sources=all",
+    "score:stage=2,first=logged",
+)
 """Beside every recipe with its defaults."""
 
 
@@ -39,7 +51,7 @@ def export_of(run: Path, text: str, seed: int = 0) -> Export:
 def test_rows_are_the_golden_ones(run: Path, text: str) -> None:
     export = export_of(run, text)
     made = {"rows": export.rows, "drops": export.drops, "trainer_settings": export.trainer_settings}
-    path = GOLDEN / f"{text.replace(':', '-').replace('=', '-')}.json"
+    path = GOLDEN / f"{text.translate(str.maketrans(':=,', '---'))}.json"
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     assert json.loads(json.dumps(made)) == json.loads(path.read_text(encoding="utf-8"))

@@ -6,7 +6,21 @@ from collections.abc import Mapping
 
 from actorcritic.errors import InputError
 from actorcritic.export.recipe import Recipe
-from actorcritic.export.recipes import agent_q, cft, kto, prm, rft
+from actorcritic.export.recipes import (
+    agent_q,
+    cft,
+    eef,
+    faft,
+    ilf,
+    kto,
+    lemma,
+    leti,
+    mistakes,
+    prm,
+    rft,
+    s3ft,
+    score,
+)
 from actorcritic.search.options import Options, OptionValue
 
 __all__ = ["RECIPES", "parse_recipe"]
@@ -16,9 +30,17 @@ RECIPES: Mapping[str, Recipe] = {
     for module in (
         agent_q,
         cft,
+        eef,
+        faft,
+        ilf,
         kto,
+        lemma,
+        leti,
+        mistakes,
         prm,
         rft,
+        s3ft,
+        score,
     )
 }
 
