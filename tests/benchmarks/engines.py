@@ -34,7 +34,7 @@ from actorcritic.metering import Call
 from actorcritic.parsing.critiques import read_critique
 from actorcritic.search.strategies import needs_critic, parse_strategy
 from actorcritic.types import GenerateRequest, Problem, Sampling, Solution, Step, Trial, Verdict
-from tests.benchmarks.recording import Asked, BillingJournal, Recorder, billed_twice, prefix_share, speed
+from tests.benchmarks.recording import Asked, BillingJournal, Moment, Recorder, Speed, billed_twice, prefix_share, speed
 from tests.engines.vllm.live import core_process
 
 PARTS = "best-of-n,revise,schema,mcts,kill"
@@ -64,8 +64,8 @@ class Stage:
     def __init__(self, engine: VllmEngine, new_tokens: int) -> None:
         self.engine = engine
         self.recorder = Recorder(engine)
-        self.ends: list[float] = []
-        """When the problems of the latest search ended."""
+        self.moments: list[Moment] = []
+        """The beginning of the latest run, then the end of each problem or request."""
         self._new_tokens = new_tokens
 
     def roles(self, *, instruct: bool) -> tuple[ModelActor, ModelCritic]:
@@ -77,13 +77,22 @@ class Stage:
             ModelCritic(self.recorder, judge, retries=0),
         )
 
+    def now(self) -> Moment:
+        """Return this moment."""
+        spent = core_process(self.engine).cpu_times()
+        return Moment(time=time.monotonic(), processor=spent.user + spent.system)
+
+    def speed(self, asked: Sequence[Asked], left: int = 0) -> Speed:
+        """Return how fast the latest run was, until only so many problems or requests were left."""
+        return speed(asked, self.moments[0], self.moments[-1 - left])
+
     async def forget(self) -> None:
         """Empty vLLM's cache and the record."""
         host = self.engine._host
         reset = asyncio.run_coroutine_threadsafe(host.started.llm.reset_prefix_cache(), host._loop)
         await asyncio.wrap_future(reset)
         self.recorder.asked.clear()
-        self.ends.clear()
+        self.moments[:] = [self.now()]
 
     async def search(self, problems: Sequence[Problem], strategy: str, *, width: int, instruct: bool) -> list[Asked]:
         """Search all problems at once through the library; returns what was asked of the engine."""
@@ -94,7 +103,7 @@ class Stage:
         sessions = [new_session(problem, settings, BillingJournal()) for problem in problems]
         async for result in solve_all(sessions, actor, judge, settings, concurrency=len(problems)):
             assert not result.failures, result.failures
-            self.ends.append(time.monotonic())
+            self.moments.append(self.now())
         return list(self.recorder.asked)
 
     async def straight(self, asked: Sequence[Asked]) -> list[Asked]:
@@ -111,6 +120,7 @@ class Stage:
                 final = output
             ids = tuple(final.outputs[0].token_ids)
             done.append(replace(request, completion=ids, start=start, end=time.monotonic()))
+            self.moments.append(self.now())
 
         async def everything() -> None:
             await asyncio.gather(*(one(index, request) for index, request in enumerate(asked)))
@@ -135,20 +145,20 @@ class Plan:
 
 async def measure_search(stage: Stage, name: str, plan: Plan, batch: int) -> dict[str, Any]:
     """Return how full a search keeps vLLM, and the share of its cache that it uses."""
-    ratios, speeds, asked = list[float](), list[tuple[float, float]](), list[Asked]()
+    pairs, asked = list[tuple[Speed, Speed]](), list[Asked]()
+    # Once fewer problems than sequences are left, the batch cannot be full.
+    left = 0 if plan.drain else batch
     for repeat in range(plan.repeats):
         problems = make_problems(plan.problems, long=plan.long, first=1000 * repeat)
         asked = await stage.search(problems, plan.strategy, width=plan.width, instruct=plan.long)
-        # Once fewer problems than sequences are left, the batch cannot be full.
-        ours = speed(asked, until=None if plan.drain else sorted(stage.ends)[-batch])
+        ours = stage.speed(asked, left)
         direct = await stage.straight(asked)
-        theirs = speed(direct, until=None if plan.drain else sorted(one.end for one in direct)[-batch])
-        ratios.append(ours / theirs)
-        speeds.append((round(ours, 1), round(theirs, 1)))
-        print(f"{name}: {len(asked)} requests, {ours:.1f} tokens/s, straight {theirs:.1f}", flush=True)
+        pairs.append((ours, stage.speed(direct, left)))
+        print(f"{name}: {len(asked)} requests, {pairs[-1]}", flush=True)
     row = {
-        "ratio": round(statistics.median(ratios), 3),
-        "tokens_per_second": speeds,
+        "ratio": round(statistics.median(ours.clock / theirs.clock for ours, theirs in pairs), 3),
+        "processor_ratio": round(statistics.median(ours.processor / theirs.processor for ours, theirs in pairs), 3),
+        "tokens_per_second": [(round(ours.clock, 1), round(theirs.clock, 1)) for ours, theirs in pairs],
         "requests": len(asked),
         "prefix": prefix_share(asked, block=BLOCK, least=ENOUGH),
     }
@@ -161,7 +171,12 @@ async def measure_schema(stage: Stage, count: int, batch: int) -> dict[str, Any]
     form = ChatCriticFormat(follows=ChatActorFormat(), output="json")
     texts = ["She buys 4 pens.", "The pens cost 12 coins.", "The answer is 12."]
     solution = Solution(steps=tuple(Step(text=text, raw=f"{text}\n\n") for text in texts[-2:]))
-    sides: list[list[Asked]] = []
+
+    async def ask(request: GenerateRequest) -> None:
+        await stage.recorder.generate(request)
+        stage.moments.append(stage.now())
+
+    sides, speeds = list[list[Asked]](), list[Speed]()
     for constrained in (True, False):
         await stage.forget()
         requests = [
@@ -174,19 +189,20 @@ async def measure_schema(stage: Stage, count: int, batch: int) -> dict[str, Any]
             )
             for problem in make_problems(count, long=False, first=5000)
         ]
-        await asyncio.gather(*(stage.recorder.generate(request) for request in requests))
+        await asyncio.gather(*(ask(request) for request in requests))
         sides.append(list(stage.recorder.asked))
-    held, free = sides
+        # While the batch is full on both sides: the lengths differ, and with them the drain.
+        speeds.append(stage.speed(sides[-1], batch))
+    held, (with_schema, without) = sides[0], speeds
     shown = [step.text for step in solution.steps]
     readings = [read_critique(one.text, shown, complete=one.complete) for one in held]
     parsed = sum(reading.critique.verdict is not Verdict.UNSCORED for reading in readings)
-    # While the batch is full on both sides: the lengths differ, and with them the drain.
-    with_schema, without = (speed(part, until=sorted(one.end for one in part)[-batch]) for part in (held, free))
-    print(f"schema: {parsed}/{count} read, {with_schema:.1f} tokens/s, free {without:.1f}", flush=True)
+    print(f"schema: {parsed}/{count} read, {with_schema}, free {without}", flush=True)
     return {
         "parse_share": round(parsed / count, 4),
-        "cost": round(1 - with_schema / without, 3),
-        "tokens_per_second": [round(with_schema, 1), round(without, 1)],
+        "cost": round(1 - with_schema.clock / without.clock, 3),
+        "processor_cost": round(1 - with_schema.processor / without.processor, 3),
+        "tokens_per_second": [round(with_schema.clock, 1), round(without.clock, 1)],
         "tokens_per_critique": round(statistics.mean(len(one.completion) for one in held), 1),
         "critiques": count,
     }
@@ -302,6 +318,7 @@ def main() -> None:
         "bench": "engines",
         "model": args.model,
         "utilisation_vllm": found.get("best-of-n", {}).get("ratio"),
+        "utilisation_vllm_processor": found.get("best-of-n", {}).get("processor_ratio"),
         "utilisation_revise": found.get("revise", {}).get("ratio"),
         "utilisation_mcts": found.get("mcts", {}).get("ratio"),
         "prefix_hit_share": found.get("revise", {}).get("prefix", {}).get("share"),

@@ -11,7 +11,7 @@ from actorcritic.metering import Call
 from actorcritic.protocols import Engine, EngineInfo
 from actorcritic.types import FinishReason, GenerateRequest, Generation, Prompt, ToolSpec, Trial
 
-__all__ = ["Asked", "BillingJournal", "Recorder", "billed_twice", "prefix_share", "speed"]
+__all__ = ["Asked", "BillingJournal", "Moment", "Recorder", "Speed", "billed_twice", "prefix_share", "speed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,19 +68,51 @@ class Recorder:
         await self._engine.aclose()
 
 
-def speed(asked: Sequence[Asked], *, until: float | None = None) -> float:
-    """Return completion tokens per second from the first start to `until` (None = the last end).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A moment of a run."""
 
-    A request that was then under way counts with the share of its time that had passed.
+    time: float
+    """Seconds of a clock."""
+    processor: float
+    """Seconds of processor time that the engine's process had spent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """How fast completion tokens came."""
+
+    clock: float
+    """Per second of the clock."""
+    processor: float
+    """Per second of the engine's processor time, times the share of the clock in which it had work: what other
+    programs disturb least."""
+
+
+def speed(asked: Sequence[Asked], begin: Moment, end: Moment) -> Speed:
+    """Return how fast tokens came between two moments.
+
+    A request that was under way at the end counts with the share of its time that had passed.
     """
-    start = min(one.start for one in asked)
-    stop = max(one.end for one in asked) if until is None else until
-    tokens = sum(len(one.completion) * _share(one, stop) for one in asked)
-    return tokens / (stop - start)
+    tokens = sum(len(one.completion) * _share(one, end.time) for one in asked)
+    seconds = end.time - begin.time
+    busy = _covered(asked, begin.time, end.time) / seconds
+    return Speed(clock=tokens / seconds, processor=tokens / (end.processor - begin.processor) * busy)
 
 
 def _share(one: Asked, stop: float) -> float:
     return min(1.0, max(0.0, (stop - one.start) / max(one.end - one.start, 1e-9)))
+
+
+def _covered(asked: Sequence[Asked], begin: float, end: float) -> float:
+    """Return for how many seconds between two times at least one request was under way."""
+    covered, done = 0.0, begin
+    for one in sorted(asked, key=lambda one: one.start):
+        start, stop = max(one.start, done), min(one.end, end)
+        if stop > start:
+            covered += stop - start
+            done = stop
+    return covered
 
 
 def prefix_share(asked: Sequence[Asked], *, block: int, least: int) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pytest
 from actorcritic.budget import Charge
 from actorcritic.metering import Call
 from actorcritic.types import FinishReason, GenerateRequest, Generation, Prompt, Usage
-from tests.benchmarks.recording import Asked, billed_twice, prefix_share, speed
+from tests.benchmarks.recording import Asked, Moment, Speed, billed_twice, prefix_share, speed
 
 REQUEST = GenerateRequest(prompt=Prompt(content="x"), max_tokens=4)
 
@@ -35,12 +35,21 @@ def call(prompt: tuple[int, ...], completion: tuple[int, ...], seed: int, *, fai
     )
 
 
+def moment(time: float, processor: float) -> Moment:
+    return Moment(time=time, processor=processor)
+
+
 def test_speed_counts_a_request_under_way_in_part() -> None:
     part = [asked(range(3), range(10), 0.0, 2.0), asked(range(3), range(10), 0.0, 4.0)]
-    assert speed(part) == 5.0
-    assert math.isclose(speed(part, until=2.0), 7.5)
+    assert speed(part, moment(0, 10), moment(4, 12)) == Speed(clock=5.0, processor=10.0)
+    assert math.isclose(speed(part, moment(0, 0), moment(2, 1)).clock, 7.5)
     late = [*part, asked(range(3), range(10), 3.0, 4.0)]
-    assert math.isclose(speed(late, until=2.0), 7.5)
+    assert math.isclose(speed(late, moment(0, 0), moment(2, 1)).processor, 15.0)
+
+
+def test_time_without_anything_to_do_counts_against_it() -> None:
+    part = [asked(range(3), range(10), 1.0, 2.0), asked(range(3), range(10), 1.5, 3.0), asked(range(3), range(4), 4, 5)]
+    assert math.isclose(speed(part, moment(0, 0), moment(6, 2)).processor, 24 / 2 * 3 / 6)
 
 
 def test_what_could_have_been_shared() -> None:
