@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from actorcritic.cli.app import run
 from actorcritic.engines.scripted import ScriptedEngine
-from actorcritic.loading import Roles
+from actorcritic.loading import EMBEDDED, Roles
 from actorcritic.records import ResultRecord
 from actorcritic.search.strategies import STRATEGIES
 from actorcritic.trajectory.recorder import FileRecorder
@@ -27,6 +29,21 @@ def test_json_prints_one_object_per_problem_and_nothing_else(command: Command, p
         assert record["correct"] in (True, False) and record["oracle"] is False
         assert [step["index"] for step in record["solution"]["steps"]] == list(range(len(record["solution"]["steps"])))
     assert "3 of 3 problems" in done.err
+
+
+def test_a_task_brings_its_own_problems(command: Command) -> None:
+    done = command("solve", "--task", "sudoku", "--limit", 2, "--strategy", "greedy", "--json")
+    assert done.code == 0 and [record["id"].partition(":")[0] for record in done.records] == ["sudoku"] * 2
+    assert all(record["correct"] in (True, False) for record in done.records)
+
+
+def test_a_pair_says_what_it_was_not_made_for(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    pair = shutil.copytree(EMBEDDED, tmp_path / "pair")
+    vocabulary = pair / "actor" / "tokenizer.json"
+    vocabulary.write_text(vocabulary.read_text(encoding="utf-8").replace('"compute "', '"another "'), encoding="utf-8")
+    assert run(["solve", "--task", "arithmetic", "--limit", "1", "--actor", f"embedded:{pair}"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "this embedded pair does not know arithmetic, only countdown and sudoku" in error
 
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))

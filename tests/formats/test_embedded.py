@@ -210,9 +210,10 @@ def test_an_older_pair_says_what_it_does_not_know() -> None:
     actor, critic = EmbeddedActorFormat(older), EmbeddedCriticFormat(older)
     assert (actor.max_tokens, ACTOR.max_tokens) == (32, 48)
     assert actor.propose(COUNTDOWN) == ACTOR.propose(COUNTDOWN) and actor.propose(SUDOKU) == ACTOR.propose(SUDOKU)
-    for ask in (lambda: actor.propose(ARITHMETIC), lambda: critic.ask(ARITHMETIC, solution("3 + 9 = 12"))):
-        with pytest.raises(InputError, match="does not know arithmetic, only countdown and sudoku: take"):
-            ask()
+    with pytest.raises(InputError, match="does not know arithmetic, only countdown and sudoku: take"):
+        actor.propose(ARITHMETIC)
+    with pytest.raises(InputError, match="does not know arithmetic, only countdown and sudoku: take"):
+        critic.ask(ARITHMETIC, solution("3 + 9 = 12"))
     with pytest.raises(InputError, match="solves only problems such as") as foreign:
         actor.propose(FOREIGN)
     assert "Work out" not in str(foreign.value)

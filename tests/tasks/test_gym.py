@@ -131,7 +131,7 @@ def test_the_stream_goes_on_under_the_next_seed(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(gym, "_MAKER", Maker())
     drawn = list(itertools.islice(gym._generate("any", "test", 0), 120))
-    assert {problem.meta["seed"] for problem in drawn} == {0, 1, 2}
+    assert {gym.origin_of(problem).seed for problem in drawn} == {0, 1, 2}
     assert len({problem.id for problem in drawn}) == 120
 
 

@@ -188,7 +188,8 @@ def test_a_card_says_how_and_how_well() -> None:
 
 
 def test_a_pair_is_measured_on_what_it_has_words_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert families_of(load(SHIPPED / "actor")) == ("countdown-3", "countdown-4", "sudoku")
+    assert families_of(Llama(replace(SMALL, vocabulary=VOCABULARY.index("compute ")))) == FAMILIES[:3]
+    assert families_of(load(SHIPPED / "actor"))[:3] == FAMILIES[:3]
     for role in ("actor", "critic"):
         export(build(SMALL, 1, "cpu"), tmp_path / role)
     assert families_of(load(tmp_path / "actor")) == FAMILIES
