@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import contextvars
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 __all__ = ["run_sync"]
 
 T = TypeVar("T")
+
+LOOK = 0.2
+"""Seconds after which a waiting thread looks for a signal again: it misses one that comes just as it begins to wait."""
 
 
 def run_sync(work: Coroutine[Any, Any, T]) -> T:
@@ -36,6 +39,7 @@ def _is_running() -> bool:
 
 def _run_elsewhere(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in a thread and wait for it there."""
+    ready: Future[bool] = Future()
     stop: Future[Callable[[], object]] = Future()
 
     async def main() -> T:
@@ -44,11 +48,24 @@ def _run_elsewhere(work: Coroutine[Any, Any, T]) -> T:
         stop.set_result(lambda: loop.call_soon_threadsafe(task.cancel))
         return await work
 
+    def begin() -> T:
+        # Not before the caller waits: an interruption that comes while the thread is made would leave it alone.
+        if not ready.result():
+            work.close()
+            raise asyncio.CancelledError
+        return asyncio.run(main())
+
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="actorcritic") as pool:
-        done = pool.submit(contextvars.copy_context().run, asyncio.run, main())
         try:
+            done = pool.submit(contextvars.copy_context().run, begin)
+            ready.set_result(True)
+            while not done.done():
+                wait([done], timeout=LOOK)
             return done.result()
         except KeyboardInterrupt:
-            with contextlib.suppress(RuntimeError):  # its loop is closed already: it has ended
-                stop.result()()
+            if not ready.done():
+                ready.set_result(False)
+            else:
+                with contextlib.suppress(RuntimeError):  # its loop is closed already: it has ended
+                    stop.result()()
             raise

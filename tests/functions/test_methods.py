@@ -237,6 +237,36 @@ async def test_timing_changes_nothing(strategy: str, width: int) -> None:
         assert fn.calls <= 24 and fn.peak <= width
 
 
+def every_value() -> list[str]:
+    """Return every strategy once with each value of each choice and flag, and with another one of each number."""
+    texts: list[str] = []
+    for name, policy in STRATEGIES.items():
+        for option in policy.OPTIONS:
+            values = option.choices if option.kind == "choice" else ("true",) if option.kind == "flag" else ("0.5", "2")
+            texts += [f"{name}:{option.name}={value}" for value in values]
+    return texts
+
+
+async def test_every_value_of_every_option_works_or_is_refused_before_any_call() -> None:
+    """llm-reasoners takes max_visit and returns None; what its_hub lacks raises after the spend."""
+    refused: set[str] = set()
+    for text in every_value():
+        fn = Sampler()
+        try:
+            result = await scale(fn, text, score=half, done=lambda value: value > 0.6, budget=Budget(calls=9))
+        except InputError:
+            assert fn.calls == 0, text
+            refused.add(text)
+        else:
+            assert result.best in result.candidates and 0 < fn.calls <= 9, text
+    names = {text.partition("=")[0] for text in refused if not text.endswith(("=0.5", "=2"))}
+    scored = ("best-of-n", "weighted-vote", "beam", "dvts", "particle", "mcts", "ab-mcts")
+    assert {name for name in names if not name.startswith(("revise:", "auto:"))} == {
+        *(f"{name}:{option}" for name in scored for option in ("score", "aggregate")),
+        *("mcts:prior", "refine:gate"),
+    }
+
+
 async def test_the_seed_changes_what_is_drawn() -> None:
     results = [await mcts(Sampler(), half, n=8, seed=seed) for seed in (0, 0, 1)]
     assert results[0] == results[1] != results[2]
