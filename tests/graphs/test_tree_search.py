@@ -106,7 +106,7 @@ def test_a_strategy_without_its_critic_is_refused(strategy: str) -> None:
 
 def test_an_oracle_gate_without_an_oracle_is_refused() -> None:
     actor, critic = world()
-    with pytest.raises(InputError, match="needs an oracle critic"):
+    with pytest.raises(InputError, match="needs an oracle run"):
         tree_search_graph(actor, critic, settings("refine:gate=oracle"))
 
 
