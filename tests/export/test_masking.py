@@ -63,8 +63,8 @@ def test_ids_are_those_of_the_chat_and_the_prompt_is_never_learnt(parts: list[tu
     tokenizer = Pairs()
     columns = masked_tokens(PROMPT, parts, tokenizer)
     ids, labels = columns["input_ids"], columns["labels"]
-    assert ids == tokenizer.chat([*PROMPT, *assistant("".join(text for text, _ in parts))])
     assert isinstance(ids, list) and isinstance(labels, list) and len(ids) == len(labels)
+    assert ids == tokenizer.chat([*PROMPT, *assistant("".join(text for text, _ in parts))])
     assert set(labels[: len(tokenizer.chat(PROMPT, ask=True))]) == {IGNORED}
     assert all(label in (IGNORED, token) for label, token in zip(labels, ids, strict=True))
 

@@ -19,7 +19,7 @@ FLAWED = solved(*STEPS, answer="43")
 END = "Wait, one seven is to go, not a six. 49 - 7 = 42. The answer is 42."
 
 
-def reflected(flawed: Solution = FLAWED, **more: JsonValue) -> Derived:
+def reflected(flawed: Solution = FLAWED, /, **more: JsonValue) -> Derived:
     payload: dict[str, JsonValue] = {
         "by": "teacher",
         "source": "natural",

@@ -48,7 +48,7 @@ def test_acceptance() -> None:
         ("gold", "gold solution"),
     ]
     assert [content(row["prompt"]) for row in rows] == ["Question a?", "Question b?", "Question c?"]
-    assert {row["model"] for row in rows} == {BASE}
+    assert all(row["model"] == BASE for row in rows)
 
 
 def test_the_answer_stands_for_a_solution_that_is_not_written_out() -> None:
