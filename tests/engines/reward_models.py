@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,14 +28,15 @@ from actorcritic.engines.transformers.model import quiet_loading
 WORDS = [
     f"{word}" for word in ("Step", "ки", "+", "-", *(f"{i}:" for i in range(1, 10)), *(f"w{i}" for i in range(40)))
 ]
+HIDDEN = 128
 SIZES: dict[str, Any] = {
-    "hidden_size": 32,
-    "intermediate_size": 64,
+    "hidden_size": HIDDEN,
+    "intermediate_size": 256,
     "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
     "max_position_embeddings": 256,
-    "initializer_range": 0.4,
+    "initializer_range": 0.2,
 }
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -102,16 +104,20 @@ def save_qwen(folder: Path, *, deep: bool = True) -> Path:
             return save(folder, cast("Any", Qwen2ForTokenClassification)(config), tokenizer)
         model = cast("Any", Qwen2ForCausalLM)(config)
         head = {
-            "score.0.weight": torch.randn(32, 32) / 8,
-            "score.0.bias": torch.randn(32),
-            "score.2.weight": torch.randn(2, 32) / 8,
+            "score.0.weight": torch.randn(HIDDEN, HIDDEN) / 12,
+            "score.0.bias": torch.randn(HIDDEN),
+            "score.2.weight": torch.randn(2, HIDDEN) / 12,
             "score.2.bias": torch.randn(2),
         }
+    save(folder, model, tokenizer, head)
     # The published checkpoint names its own code, which must not be run.
-    config.auto_map = {"AutoModel": "modeling_qwen2_rm.Qwen2ForProcessRewardModel"}
-    config.architectures = ["Qwen2ForProcessRewardModel"]
-    model.config = config
-    return save(folder, model, tokenizer, head)
+    path = folder / "config.json"
+    published = {
+        "architectures": ["Qwen2ForProcessRewardModel"],
+        "auto_map": {"AutoModel": "modeling_qwen2_rm.Qwen2ForProcessRewardModel"},
+    }
+    path.write_text(json.dumps({**json.loads(path.read_text()), **published}))
+    return folder
 
 
 def save_skywork(folder: Path) -> Path:
@@ -120,7 +126,7 @@ def save_skywork(folder: Path) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(7)
         model = cast("Any", Qwen2ForCausalLM)(Qwen2Config(vocab_size=len(tokenizer), **SIZES))
-        head = {"v_head.summary.weight": torch.randn(1, 32) / 8, "v_head.summary.bias": torch.randn(1)}
+        head = {"v_head.summary.weight": torch.randn(1, HIDDEN) / 12, "v_head.summary.bias": torch.randn(1)}
     return save(folder, model, tokenizer, head)
 
 
@@ -141,5 +147,5 @@ def save_bidirectional(folder: Path) -> Path:
         torch.manual_seed(9)
         sizes = {name: value for name, value in SIZES.items() if name != "num_key_value_heads"}
         model = cast("Any", BertModel)(BertConfig(vocab_size=len(tokenizer), **sizes))
-        head = {"score.weight": torch.randn(2, 32)}
+        head = {"score.weight": torch.randn(2, HIDDEN)}
     return save(folder, model, tokenizer, head)

@@ -19,13 +19,14 @@ from transformers import (
     Qwen2ForTokenClassification,
 )
 
-from actorcritic.engines.batch_scorer import ScoringOptions
+from actorcritic.engines.batch_scorer import BatchScorer, ScoringOptions
 from actorcritic.engines.reward_formats import OutcomeClassifier, RewardFormat, format_of
 from actorcritic.engines.transformers.model import quiet_loading
 from actorcritic.engines.transformers.rewards import TransformersScorer
 from actorcritic.errors import ActorCriticError, EngineUnavailable, InputError, PromptTooLong
 from actorcritic.types import GenerateRequest, Message, Prompt
 from tests.engines.reward_models import (
+    HIDDEN,
     save_bidirectional,
     save_outcome,
     save_qwen,
@@ -41,7 +42,7 @@ def request(question: str = QUESTION, steps: Sequence[str] = tuple(STEPS)) -> Ge
     return GenerateRequest(prompt=Prompt(content=tuple(messages)), max_tokens=1)
 
 
-async def scores(engine: TransformersScorer, *requests: GenerateRequest) -> list[Any]:
+async def scores(engine: BatchScorer, *requests: GenerateRequest) -> list[Any]:
     answers = await asyncio.gather(*(engine.generate(item) for item in requests))
     return [json.loads(answer.text) for answer in answers]
 
@@ -160,7 +161,7 @@ async def test_an_outcome_model_gives_one_score(tmp_path: Path, labels: int) -> 
 async def test_what_is_no_number_is_unscored(tmp_path: Path) -> None:
     folder = save_skywork(tmp_path)
     weights = load_file(folder / "model.safetensors")
-    weights["v_head.summary.weight"] = torch.full((1, 32), math.nan)
+    weights["v_head.summary.weight"] = torch.full((1, HIDDEN), math.nan)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     engine = TransformersScorer.load(str(folder), format_of("skywork"))
     assert await scores(engine, request()) == [{"score": None, "steps": [None, None, None]}]

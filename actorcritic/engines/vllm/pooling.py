@@ -83,6 +83,9 @@ class VllmScorer(BatchScorer):
         try:
             with starting(log, running):
                 llm = importlib.import_module("vllm").LLM(**_arguments(source, format, chosen, running))
+        except InputError:
+            scratch.cleanup()
+            raise
         except Exception as error:  # whatever vLLM fails of while loading, it cannot be used
             why = explain(root_cause(log) or str(error) or type(error).__name__)
             scratch.cleanup()
