@@ -182,7 +182,8 @@ def _arguments(source: str, adapters: Sequence[Adapter], options: VllmOptions) -
         **_memory(options, cpu=cpu),
     }
     if cpu:
-        given |= {"enforce_eager": True, "block_size": _CPU_BLOCK}
+        # A prompt read in several parts takes back a draw of a seeded generator, which ends vLLM's process on the CPU.
+        given |= {"enforce_eager": True, "block_size": _CPU_BLOCK, "enable_chunked_prefill": False}
     if adapters:
         # One slot more than there are adapters stays empty. In a batch that mixes both, rows without an adapter are
         # computed with the last slot on the CPU: with none to spare the base model would silently play the last role.

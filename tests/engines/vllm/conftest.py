@@ -43,6 +43,8 @@ def vllm_server(smollm2: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     command += ["--served-model-name", "smol", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32"]
     command += ["--enforce-eager", "--block-size", "32", "--max-num-seqs", "32", "--max-model-len", "2048"]
     command += ["--kv-cache-memory-bytes", str(2**29), "--enable-prompt-tokens-details"]
+    # See the engine: on the CPU a seeded request must not be read in parts.
+    command += ["--no-enable-chunked-prefill"]
     variables = {"VLLM_NO_USAGE_STATS": "1", "VLLM_HOST_IP": "127.0.0.1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
     with log.open("wb") as out:
         server = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **variables})

@@ -77,6 +77,16 @@ async def ask_all(engine: VllmEngine, requests: list[GenerateRequest]) -> list[G
     return list(await asyncio.gather(*(engine.generate(request) for request in requests)))
 
 
+@only_embedded
+async def test_many_long_prompts_with_seeds(engine: VllmEngine) -> None:
+    # More prompt tokens than vLLM reads at once: a seeded prompt read in parts would end its process on the CPU.
+    prompts = [Prompt(content="", prefill_ids=tuple(3 + (7 * i + j) % 400 for j in range(200))) for i in range(48)]
+    given = await ask_all(
+        engine, [GenerateRequest(prompt=prompt, max_tokens=3, seed=i) for i, prompt in enumerate(prompts)]
+    )
+    assert all(one.usage.prompt_tokens == 200 for one in given)
+
+
 @only_smollm2
 async def test_samples_of_one_prompt_share_one_prefill(engine: VllmEngine) -> None:
     prompt = Prompt(content="A fresh and long enough story, told to nobody before. " * 16)

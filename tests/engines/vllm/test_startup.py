@@ -93,6 +93,7 @@ async def test_on_the_cpu(fake: FakeVllm) -> None:
     assert fake.given["dtype"] == "float32" and fake.given["kv_cache_memory_bytes"] == 2**29
     assert fake.given["max_model_len"] == 64 and fake.given["max_num_seqs"] == 3
     assert fake.given["block_size"] == 32 and fake.given["enforce_eager"] and fake.given["enable_prefix_caching"]
+    assert fake.given["enable_chunked_prefill"] is False
     assert "enable_lora" not in fake.given and "gpu_memory_utilization" not in fake.given
     assert started.max_context == 128 and started.dtype == "float32" and started.cause() == ""
     assert fake.seen["OMP_NUM_THREADS"] == "1" and fake.seen["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
@@ -105,7 +106,9 @@ async def test_on_a_gpu(fake: FakeVllm) -> None:
     fake.cpu = False
     await start_and_stop((), VllmOptions(device="cuda:1", neighbours=2, gpus=2))
     assert fake.given["gpu_memory_utilization"] == 0.45 and fake.given["tensor_parallel_size"] == 2
-    assert fake.given["dtype"] == "auto" and "enforce_eager" not in fake.given and "block_size" not in fake.given
+    assert fake.given["dtype"] == "auto" and not {"enforce_eager", "block_size", "enable_chunked_prefill"} & set(
+        fake.given
+    )
     assert fake.seen["CUDA_VISIBLE_DEVICES"] == "1" and "VLLM_ENABLE_V1_MULTIPROCESSING" not in fake.seen
     with pytest.raises(InputError, match="at most 1"):
         await start_vllm("m", (), VllmOptions(memory=1.5))
