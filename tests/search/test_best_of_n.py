@@ -46,6 +46,6 @@ def test_a_good_enough_sample_ends_it_and_is_the_answer() -> None:
     policy = BestOfN(n=5, stop_at=0.7)
     first, second, third = policy.ask(3)
     policy.tell(first.id, outcome(0.9, correct=False))
-    assert policy.stopped is None, "a score is no verdict"
+    assert (policy.stopped, policy.best) == (None, first.id), "a score is no verdict"
     policy.tell(second.id, outcome(0.8, correct=True))
     assert (policy.stopped, policy.best, policy.cancelled()) == ("accepted", second.id, (third.id,))
