@@ -47,9 +47,13 @@ class Host:
         self._thread = threading.Thread(target=self._serve, name="vllm", daemon=True)
         self._thread.start()
         try:
-            self.started = asyncio.run_coroutine_threadsafe(start(), self._loop).result()
-        except BaseException:
+            self.started = asyncio.run_coroutine_threadsafe(self._begin(start), self._loop).result()
+        except Exception:
             self._end_thread()
+            raise
+        except BaseException:
+            # Interrupted: the start cannot be broken off, but ends itself when it is through.
+            self._ended = True
             raise
         atexit.register(self._end)
 
@@ -90,6 +94,14 @@ class Host:
         await asyncio.wrap_future(stopped)
         if last:
             await asyncio.to_thread(self._end)
+
+    async def _begin(self, start: Callable[[], Coroutine[Any, Any, Started]]) -> Started:
+        """Start vLLM; ends it at once where nobody wants it any more."""
+        started = await start()
+        if self._ended:
+            started.stop()
+            self._loop.stop()
+        return started
 
     async def _answer(
         self, user: object, ids: tuple[int, ...], sampling: Mapping[str, Any], adapter: Adapter | None

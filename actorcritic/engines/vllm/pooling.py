@@ -18,7 +18,7 @@ from actorcritic.engines.batch_scorer import BatchScorer, ScoringOptions
 from actorcritic.engines.reward_formats import RewardFormat, Scoring
 from actorcritic.engines.vllm.engine import fingerprint
 from actorcritic.engines.vllm.options import VllmOptions
-from actorcritic.engines.vllm.startup import explain, require_vllm, root_cause, starting
+from actorcritic.engines.vllm.startup import end_vllm, explain, require_vllm, root_cause, starting
 from actorcritic.errors import EngineUnavailable, InputError
 from actorcritic.protocols import Capabilities, EngineInfo
 
@@ -126,7 +126,8 @@ class VllmScorer(BatchScorer):
         with self._running:
             if self._llm is None:
                 return
-            self._llm.llm_engine.engine_core.shutdown()
+            core = self._llm.llm_engine.engine_core
+            end_vllm(core, core)
             self._llm = None
             self._log.cleanup()
 

@@ -24,7 +24,7 @@ from actorcritic.engines.vllm.options import TOP_LOGPROBS, Adapter, VllmOptions
 from actorcritic.engines.vllm.plugin import PARENT
 from actorcritic.errors import EngineUnavailable, InputError
 
-__all__ = ["Started", "explain", "require_vllm", "root_cause", "start_vllm", "starting"]
+__all__ = ["Started", "end_vllm", "explain", "require_vllm", "root_cause", "start_vllm", "starting"]
 
 _STARTING = threading.Lock()
 """One start at a time: the environment belongs to the whole process."""
@@ -104,12 +104,12 @@ async def start_vllm(source: str, adapters: Sequence[Adapter], options: VllmOpti
     except Exception as error:  # whatever vLLM fails of while loading, it cannot be used
         why = explain(root_cause(log) or str(error) or type(error).__name__)
         if llm is not None:
-            _stop(llm)
+            end_vllm(llm, llm.engine_core)
         scratch.cleanup()
         raise EngineUnavailable(f"vLLM cannot run {source}: {why}") from error
 
     def stop() -> None:
-        _stop(llm)
+        end_vllm(llm, llm.engine_core)
         scratch.cleanup()
 
     errors = _module("vllm.exceptions")
@@ -283,10 +283,10 @@ def _environment(wanted: Mapping[str, str]) -> Generator[None]:
                 os.environ[name] = value
 
 
-def _stop(llm: Any) -> None:
-    """Shut vLLM down and see that none of its processes is left."""
+def end_vllm(llm: Any, core: Any) -> None:
+    """Shut vLLM down, by what has `shutdown`, and see that none of the processes of its engine core is left."""
     psutil = _module("psutil")
-    manager = getattr(llm.engine_core.resources, "engine_manager", None)
+    manager = getattr(getattr(core, "resources", None), "engine_manager", None)
     mine: list[Any] = []
     for process in getattr(manager, "processes", ()):
         try:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from actorcritic.engines.vllm.host import Host
 from actorcritic.engines.vllm.options import Adapter
+from actorcritic.engines.vllm.startup import Started
 from actorcritic.errors import EngineError, EngineUnavailable, InputError
 from tests.engines.vllm.fake import Died, FakeVllm, Refused
 
@@ -121,3 +124,30 @@ def test_a_start_that_fails_leaves_no_thread() -> None:
     with pytest.raises(EngineUnavailable, match="no room"):
         Host(start)  # type: ignore[arg-type]  # never returns
     assert not [thread for thread in threading.enumerate() if thread.name == "vllm"]
+
+
+async def test_a_start_that_is_interrupted_ends_what_it_started(
+    vllm: FakeVllm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, submit = threading.Event(), asyncio.run_coroutine_threadsafe
+
+    async def start() -> Started:
+        gate.wait()
+        return await vllm.start()
+
+    def interrupted(work: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> SimpleNamespace:
+        submit(work, loop)
+
+        def result() -> None:
+            raise KeyboardInterrupt
+
+        return SimpleNamespace(result=result)
+
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Host(start)
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "vllm"]
+    assert vllm.stopped == 0
+    gate.set()
+    thread.join(10)
+    assert vllm.stopped == 1 and not thread.is_alive()
