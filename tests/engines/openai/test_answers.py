@@ -82,6 +82,10 @@ def test_completions_without_text_are_errors() -> None:
     assert answer.tokens == () and answer.token_ids == () and answer.finish is FinishReason.ABORTED
 
 
+NAMES = (
+    "choices message content finish_reason tool_calls function name arguments logprobs token logprob tokens bytes "
+    "usage token_logprobs top_logprobs prompt_tokens completion_tokens reasoning text token_ids"
+).split()
 JSON = strategies.recursive(
     strategies.none()
     | strategies.booleans()
@@ -91,10 +95,7 @@ JSON = strategies.recursive(
     lambda inner: (
         strategies.lists(inner, max_size=3)
         | strategies.dictionaries(
-            strategies.sampled_from(
-                "choices message content finish_reason tool_calls function name arguments logprobs token logprob tokens "
-                "token_logprobs top_logprobs bytes usage prompt_tokens completion_tokens reasoning text token_ids".split()
-            ),
+            strategies.sampled_from(NAMES),
             inner,
             max_size=4,
         )

@@ -237,6 +237,7 @@ async def test_where_nobody_says_what_ended_a_text_it_is_written_whole_and_cut(s
     assert ["stop" in body for body in api.requests] == [True, False, False]
     whole = await engine.generate(request(stop=("never",)))
     assert whole.text == "one\n\ntwo\n\nthree" and whole.finish_reason is FinishReason.STOP
+    assert whole.usage.calls == 1  # no stop string was sent, so that none can have ended it
     await engine.aclose()
 
 
