@@ -19,6 +19,7 @@ from actorcritic.budget import Lease, Ledger
 from actorcritic.errors import InputError
 from actorcritic.exploration import Exploration
 from actorcritic.graphs.journals import StreamJournal, TeeJournal
+from actorcritic.graphs.lanes import Lanes
 from actorcritic.graphs.results import record_of
 from actorcritic.graphs.session import Journal, ProblemResult, Session, SilentJournal
 from actorcritic.graphs.settings import SearchSettings, check_roles
@@ -62,9 +63,9 @@ async def search_problem(
         actor: Who writes.
         critic: Who judges.
         settings: How to search.
-        graph: The trial graph of just these roles where there is one already; compiling takes milliseconds.
+        graph: The endless trial graph of just these roles where there is one already; compiling takes milliseconds.
     """
-    trials = graph if graph is not None else trial_graph(actor, critic, settings.scorers)
+    lanes = Lanes(graph if graph is not None else trial_graph(actor, critic, settings.scorers, endless=True))
 
     async def run(trial: Trial, parent: Attempt | None, lease: Lease) -> Attempt | Failure:
         state: TrialState = {
@@ -74,7 +75,7 @@ async def search_problem(
             "meter": session.meter(trial, lease),
             "emit": session.brought,
         }
-        end = await trials.ainvoke(state)
+        end = await lanes.run(state)
         failure: Failure | None = end.get("failure")
         if failure is not None:
             return failure
@@ -83,7 +84,10 @@ async def search_problem(
         return Attempt(solution=solution, critique=end.get("critique"), vote_key=key, reward=end.get("reward"))
 
     exploration = Exploration(search=session, run=run, width=settings.width, trial_tokens=settings.trial_tokens)
-    return session.conclude(await exploration.explore(settings.budget.seconds))
+    try:
+        return session.conclude(await exploration.explore(settings.budget.seconds))
+    finally:
+        await lanes.aclose()
 
 
 def new_session(problem: Problem, settings: SearchSettings, journal: Journal) -> Session:
@@ -122,7 +126,7 @@ def tree_search_graph(
     """
     chosen = settings if settings is not None else SearchSettings(strategy=parse_strategy("revise"))
     check_roles(chosen.strategy, critic, chosen.scorers)
-    trials = trial_graph(actor, critic, chosen.scorers)
+    trials = trial_graph(actor, critic, chosen.scorers, endless=True)
 
     async def explore(state: TreeSearchState) -> TreeSearchState:
         problem = problem_of(state["problem"])

@@ -7,7 +7,7 @@ knows no policy; it is never checkpointed itself, since the trajectory log is wh
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol, TypedDict
+from typing import Protocol, TypedDict, cast
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -37,6 +37,7 @@ __all__ = [
     "Emit",
     "TrialGraph",
     "TrialState",
+    "Turns",
     "act",
     "judge",
     "outcome_of",
@@ -66,9 +67,19 @@ class Attempt:
     """What the reward model or the verifier gave it; None = nobody was asked, or it failed."""
 
 
+class Turns(Protocol):
+    """Gives an endless run of the trial graph its trials; see `lanes`."""
+
+    async def turn(self, ended: TrialState) -> TrialState:
+        """Take what became of a trial (at first: of none) and return the next one, when there is one."""
+        ...
+
+
 class TrialState(TypedDict, total=False):
     """One trial on its way through the graph."""
 
+    lane: Turns
+    """Only in an endless run, and then all that it begins with."""
     problem: Problem
     trial: Trial
     parent: Attempt | None
@@ -79,6 +90,9 @@ class TrialState(TypedDict, total=False):
     reward: Reward
     failure: Failure
 
+
+NOTHING: dict[str, None] = dict.fromkeys(("solution", "critique", "reward", "failure"))
+"""What the last trial on a lane left behind, taken back: LangGraph overwrites values, it forgets none."""
 
 TrialGraph = CompiledStateGraph[TrialState, None, TrialState, TrialState]
 
@@ -135,19 +149,25 @@ def wants_critique(trial: Trial, solution: Solution) -> bool:
     return solution.complete or "max_steps" in trial.options
 
 
-def trial_graph(actor: Actor, critic: Critic | None, scorers: Scorers | None = None) -> TrialGraph:
+def trial_graph(
+    actor: Actor, critic: Critic | None, scorers: Scorers | None = None, *, endless: bool = False
+) -> TrialGraph:
     """Compile the graph of one trial: `actor`, then `critic` and `scorer` where the trial wants one and there is one.
 
     Args:
         actor: Who writes.
         critic: Who judges.
         scorers: Who gives a reward to trials that ask for one, or the verdict to those that ask for the oracle's.
+        endless: After a trial wait for the next one that the state's `lane` gives; otherwise end.
     """
     rewarders = scorers if scorers is not None else Scorers()
+    end = "actor" if endless else END
 
     async def actor_node(state: TrialState) -> TrialState:
-        result = await act(actor, state["problem"], state["trial"], state.get("parent"), state["meter"], state["emit"])
-        return {"failure": result} if isinstance(result, Failure) else {"solution": result}
+        trial = await state["lane"].turn(state) if endless else state
+        result = await act(actor, trial["problem"], trial["trial"], trial.get("parent"), trial["meter"], trial["emit"])
+        written: TrialState = {"failure": result} if isinstance(result, Failure) else {"solution": result}
+        return cast("TrialState", {**NOTHING, **trial, **written}) if endless else written
 
     async def critic_node(state: TrialState) -> TrialState:
         assert critic is not None  # the routing below leads here only with a critic
@@ -178,13 +198,13 @@ def trial_graph(actor: Actor, critic: Critic | None, scorers: Scorers | None = N
     graph.add_node("critic", critic_node)
     graph.add_edge(START, "actor")
     if rewarders == Scorers():  # a way that nobody goes still costs every trial its look at the sign
-        graph.add_conditional_edges("actor", after_actor, ["critic", END])
-        graph.add_edge("critic", END)
+        graph.add_conditional_edges("actor", after_actor, {"critic": "critic", END: end})
+        graph.add_edge("critic", end)
     else:
         graph.add_node("scorer", scorer_node)
-        graph.add_conditional_edges("actor", after_actor, ["critic", "scorer", END])
-        graph.add_conditional_edges("critic", after_critic, ["scorer", END])
-        graph.add_edge("scorer", END)
+        graph.add_conditional_edges("actor", after_actor, {"critic": "critic", "scorer": "scorer", END: end})
+        graph.add_conditional_edges("critic", after_critic, {"scorer": "scorer", END: end})
+        graph.add_edge("scorer", end)
     return graph.compile(checkpointer=False, name="trial")
 
 
