@@ -115,16 +115,15 @@ async def compare(strategy: str, problems: Sequence[Problem], args: argparse.Nam
         assert ours[-1].tokens == theirs[-1].tokens, "the engine must give the same tokens for the same requests"
     ours, theirs = ours[1:], theirs[1:]  # the first warms both up
 
-    def median(runs: Sequence[Run], name: str) -> float:
-        return statistics.median(getattr(run, name) for run in runs)
-
+    ours_speed, theirs_speed = (statistics.median(run.speed for run in runs) for runs in (ours, theirs))
+    ours_cpu, theirs_cpu = (statistics.median(run.processor for run in runs) for runs in (ours, theirs))
     row = {
         "strategy": strategy,
         "tokens": ours[0].tokens,
-        "search_tokens_per_second": round(median(ours, "speed"), 1),
-        "engine_tokens_per_second": round(median(theirs, "speed"), 1),
-        "share": round(median(ours, "speed") / median(theirs, "speed"), 3),
-        "share_cpu": round(median(theirs, "processor") / median(ours, "processor"), 3),
+        "search_tokens_per_second": round(ours_speed, 1),
+        "engine_tokens_per_second": round(theirs_speed, 1),
+        "share": round(ours_speed / theirs_speed, 3),
+        "share_cpu": round(theirs_cpu / ours_cpu, 3),
     }
     print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
     return row
