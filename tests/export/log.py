@@ -196,7 +196,10 @@ PROBLEMS = {
     "desk": ("A desk costs 80, a chair a quarter of that. What do a desk and two chairs cost?", "120"),
     "late": ("A train of 8 cars has 50 seats in each. How many seats has it?", "400"),
 }
-SOLUTIONS = {"apples": "There are 3 * 4 = 12 apples in the bags. Without the 2 eaten, 12 - 2 = 10 are left."}
+SOLUTIONS = {
+    "apples": "There are 3 * 4 = 12 apples in the bags. Without the 2 eaten, 12 - 2 = 10 are left.",
+    "bus": "Without the 7, there are 20 - 7 = 13 people. With the 5, there are 13 + 5 = 18.",
+}
 """Gold solutions, where the problem file has one."""
 
 
