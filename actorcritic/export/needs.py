@@ -163,6 +163,96 @@ COLLECTED: Mapping[str, Collected] = {
             "first `at` steps of a rollout's solution are the expert's own, and its `kept` is `at`",
         },
     ),
+    "flawed-critique": Collected(
+        of="attempt",
+        what="a flawed solution, its critique written with a hint of the error, and refinements (AutoMathCritique)",
+        payload={
+            "by": "model that wrote the critique",
+            "source": "response: the wrong attempt that the event names; location: steps of that attempt that are right, "
+            "taken over and gone on from until the end was wrong; detail: an error put into that attempt on purpose",
+            "solution": "solution that was judged, with a wrong end",
+            "first_bad_step": "index of the step where the error was made; null where nobody knows (response)",
+            "critique": "critique, read from a text that does not quote the hint",
+            "actor": "model that refined, the same fixed one in all events",
+            "refined": "N, int >= 0: refinements with this critique; 0 where nobody refined",
+            "successes": "how many of the N came out right",
+        },
+    ),
+    "deep-critique": Collected(
+        of="attempt",
+        what="critiques of every step, judged again from another side, and the two merged (DeepCritic)",
+        payload={
+            "by": "model",
+            "steps": "list, one per step up to the first bad one, of {initial: {verdict: correct | incorrect | "
+            "unscored, text: text}, deeper: list of {verdict, text, kind: of-critique | other-angle}, merged: text or "
+            "null}; `deeper`: all n of them, right or not; `merged`: one deliberate critique of the step out of "
+            "`initial` and a deeper one whose verdict is that of the label, null where there was none",
+            "first_bad_step": "index by which deeper critiques were chosen (a label of people, of `step-rollouts` or of "
+            "an exact checker), null where every step is right",
+        },
+    ),
+    "aggregate-critiques": Collected(
+        of="attempt",
+        what="units of several critics' critiques, labelled by a meta-critic, the right ones put together (MultiCritique)",
+        payload={
+            "by": "model that labelled and aggregated",
+            "units": "list of {critic: model, step: index or null for the whole, kind: text, severity: negligible | "
+            "minor | severe, text: text, fix: text or null, valid: bool or null where no label could be read}",
+            "critique": "critique made of the valid units, its verdict included",
+        },
+    ),
+    "confidence": Collected(
+        of="either",
+        what="how sure the model is of a training target (CLEAR, BSDetector)",
+        payload={
+            "by": "model",
+            "samples": "k, int >= 1: answers sampled",
+            "observed": "O in [0, 1]: mean agreement of the k answers with the target",
+            "reflected": "S in [0, 1]: mean of the model's choices (A correct 1, B incorrect 0, C unsure 0.5)",
+        },
+    ),
+    "rectify": Collected(
+        of="either",
+        what="an answer of the tuned model in place of a training target, and a judge's comparison (CLEAR)",
+        payload={
+            "by": "model that judged",
+            "model": "model that wrote the candidate, tuned on the confident targets",
+            "solution": "solution, the candidate",
+            "better": "list of P(the candidate is better than the target) in [0, 1], one per judgement; both orders of "
+            "the two are judged equally often; empty where no judgement could be read",
+        },
+    ),
+    "self-talk": Collected(
+        of="attempt",
+        what="an attempt's steps with critiques and corrections between them, smoothed to a monologue (MathCritique)",
+        payload={
+            "by": "model that smoothed",
+            "chain": "list of {text: the step, verdict: correct | incorrect | unscored, critique: text or null, "
+            "index: which step of the solution it is}; a corrected step follows the wrong one with the same index",
+            "text": "the monologue, to its end",
+            "correct": "bool or null; whether the answer at its end is right",
+        },
+    ),
+    "rescore": Collected(
+        of="attempt",
+        what="the log-probabilities of an attempt's own tokens under the model to be tuned (how stale it is)",
+        payload={
+            "model": "model to be tuned, as it is now",
+            "logprobs": "list of floats, natural logarithms, one per token that the attempt wrote itself (without the "
+            "steps that it kept)",
+        },
+    ),
+    "perplexity": Collected(
+        of="either",
+        what="how unlikely the gold response is to the model to be tuned (iTool); the event names the attempt that is "
+        "taken for gold, or the problem where its gold solution is",
+        payload={"model": "model to be tuned", "tokens": "int >= 1", "perplexity": "float >= 1, per token"},
+    ),
+    "explain-repair": Collected(
+        of="attempt",
+        what="why a right refinement, which the event names, mends the attempt that it starts from (MORepair)",
+        payload={"by": "model", "explanation": "text: what was wrong, why, and how it was mended"},
+    ),
 }
 """By name of the step."""
 
