@@ -168,7 +168,7 @@ COLLECTED: Mapping[str, Collected] = {
         what="a flawed solution, its critique written with a hint of the error, and refinements (AutoMathCritique)",
         payload={
             "by": "model that wrote the critique",
-            "source": "response: the wrong attempt that the event names; location: steps of that attempt that are right, "
+            "source": "response: the wrong attempt that the event names; location: right steps of that attempt, "
             "taken over and gone on from until the end was wrong; detail: an error put into that attempt on purpose",
             "solution": "solution that was judged, with a wrong end",
             "first_bad_step": "index of the step where the error was made; null where nobody knows (response)",
@@ -187,13 +187,13 @@ COLLECTED: Mapping[str, Collected] = {
             "unscored, text: text}, deeper: list of {verdict, text, kind: of-critique | other-angle}, merged: text or "
             "null}; `deeper`: all n of them, right or not; `merged`: one deliberate critique of the step out of "
             "`initial` and a deeper one whose verdict is that of the label, null where there was none",
-            "first_bad_step": "index by which deeper critiques were chosen (a label of people, of `step-rollouts` or of "
+            "first_bad_step": "index by which deeper ones were chosen (a label of people, of `step-rollouts` or of "
             "an exact checker), null where every step is right",
         },
     ),
     "aggregate-critiques": Collected(
         of="attempt",
-        what="units of several critics' critiques, labelled by a meta-critic, the right ones put together (MultiCritique)",
+        what="units of several critiques, labelled by a meta-critic, the right ones put together (MultiCritique)",
         payload={
             "by": "model that labelled and aggregated",
             "units": "list of {critic: model, step: index or null for the whole, kind: text, severity: negligible | "
