@@ -19,7 +19,7 @@ from pathlib import Path
 
 from actorcritic.bench import Facts, ProblemRow, summarize
 from actorcritic.cli.bench_report import print_report
-from actorcritic.errors import ActorCriticError
+from actorcritic.errors import ActorCriticError, InputError
 from actorcritic.loading import LoadOptions, Roles, load_roles
 from actorcritic.tasks.sources import TASKS, draw_problems
 from actorcritic.types import Problem
@@ -27,7 +27,11 @@ from tests.benchmarks.peers.account import Peer, Work
 
 
 def find_peers(names: str | None) -> list[Peer]:
-    """Return the methods with these labels, all by default."""
+    """Return the methods with these labels, all by default.
+
+    Raises:
+        InputError: there is no such method.
+    """
     from tests.benchmarks.peers.hub import hub_peers  # noqa: PLC0415 - the libraries are of the extra `peers`
     from tests.benchmarks.peers.quest import quest_peers  # noqa: PLC0415 - likewise
 
@@ -35,7 +39,7 @@ def find_peers(names: str | None) -> list[Peer]:
     chosen = list(known) if names is None else names.split(",")
     unknown = [name for name in chosen if name not in known]
     if unknown:
-        raise SystemExit(f"unknown method {unknown[0]!r}; choose from: {', '.join(known)}")
+        raise InputError(f"unknown method {unknown[0]!r}; choose from: {', '.join(known)}")
     return [known[name]() for name in chosen]
 
 
