@@ -1,6 +1,6 @@
 """How full searches keep the engine: their tokens per second as a share of what the engine makes of the same requests.
 
-    python -m tests.benchmarks.utilisation [--problems 64] [--repeats 3] [--strategies "best-of-n:n=16;revise:n=16"]
+    python -m tests.benchmarks.utilisation [--problems 64] [--repeats 3] [--strategies "best-of-n:n=16;mcts:n=16"]
 
 A search runs on all problems at once, one trial each in flight, and every request to actor and critic is recorded. The
 very same requests then go straight to the engines in the same order, by as many workers as there were problems. Each
@@ -32,7 +32,7 @@ from actorcritic.tasks.sources import draw_problems
 from actorcritic.types import GenerateRequest, Problem
 from tests.benchmarks.recording import Asked, Recorder
 
-STRATEGIES = "best-of-n:n=16;revise:n=16;mcts:n=16"
+STRATEGIES = "best-of-n:n=16;revise:rounds=16;mcts:n=16"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
