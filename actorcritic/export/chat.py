@@ -10,14 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from actorcritic.answers import extract_answer
-from actorcritic.formats.chat import ChatActorFormat, render_critique
+from actorcritic.formats.chat import ChatActorFormat, ChatCriticFormat, render_critique
 from actorcritic.types import Critique, JsonValue, Message, Problem, Solution
 
 __all__ = [
+    "CRITIC_TEMPLATES",
     "ChatMessage",
     "actor_prompt",
     "assistant",
     "boxed_answer",
+    "critic_prompt",
     "critique_text",
     "mentions_help",
     "solution_text",
@@ -26,6 +28,9 @@ __all__ = [
 
 ChatMessage: TypeAlias = Mapping[str, JsonValue]
 """`role` and `content`, with `tool_calls` and `tool_call_id` where a message has them."""
+
+CRITIC_TEMPLATES = ("critic_quoted", "critic_text", "aim_whole", "aim_partial")
+"""The packaged prompts of which `critic_prompt` is made."""
 
 _HELP = re.compile(
     r"\b(?:previous|earlier|first|original|given|provided|reference|your|my) "
@@ -46,6 +51,13 @@ def actor_prompt(problem: Problem, *, plain: bool = False) -> list[ChatMessage]:
     content = ChatActorFormat(instruct=not plain).propose(problem).content
     assert not isinstance(content, str)
     return [_message(message) for message in content]
+
+
+def critic_prompt(problem: Problem, solution: Solution) -> list[JsonValue]:
+    """Return the chat in which a critic is asked to judge a solution, as this library asks at inference."""
+    content = ChatCriticFormat().ask(problem, solution).content
+    assert not isinstance(content, str)
+    return [dict(_message(message)) for message in content]
 
 
 def user(content: str) -> list[JsonValue]:

@@ -1,0 +1,174 @@
+"""What recipes for critics share: every critique of an attempt with what refiners made of it, and even sides.
+
+A critique is worth what an actor makes of it: `utility` is the share of refinements with it that come out right, each
+refining model counted alike, so that the actor has to be the same in all that is compared. Pure; knows no recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+
+from actorcritic.export.chat import critique_text
+from actorcritic.export.needs import derived
+from actorcritic.export.reading import collected, judgements, refusal
+from actorcritic.export.recipe import Drop, Need, Result, Row, Setting
+from actorcritic.search.options import number
+from actorcritic.trajectory.attempts import EpisodeAttempt
+from actorcritic.trajectory.episodes import Episode
+from actorcritic.types import Action, Critique, Solution, Verdict
+
+__all__ = [
+    "RATIO",
+    "Judged",
+    "even_sides",
+    "inconsistency",
+    "judged",
+    "known_attempts",
+    "refined",
+    "unclear_steps",
+]
+
+RATIO = number("ratio", 2.0, "The more frequent verdict stands at most so many times as often as the other.", low=1)
+"""The option of a recipe that thins out its rows with `even_sides`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A critique of an attempt, and how refinements with it came out."""
+
+    critic: str
+    critique: Critique
+    trials: tuple[int, ...]
+    """The attempt, the trial in which the critique was said, and the refinements that are trials of their own."""
+    outcomes: tuple[tuple[str, bool], ...] = ()
+    """Who refined, and whether the refinement is right; refinements that nobody checked are left out."""
+
+    @property
+    def right(self) -> int:
+        """How many refinements are right."""
+        return sum(correct for _, correct in self.outcomes)
+
+    @property
+    def utility(self) -> float | None:
+        """Share of right refinements, in [0, 1], the mean over refining models; None where nobody refined."""
+        by_actor: dict[str, list[bool]] = {}
+        for actor, correct in self.outcomes:
+            by_actor.setdefault(actor, []).append(correct)
+        return fmean(fmean(flags) for flags in by_actor.values()) if by_actor else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refinement:
+    correct: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refined:
+    """Payload of the collection step `refine`, as far as it is needed here."""
+
+    critique: Critique
+    critic: str = "critic"
+    actor: str = "actor"
+    refinements: tuple[_Refinement, ...] = field(default=())
+
+
+def known_attempts(episode: Episode) -> Iterator[tuple[EpisodeAttempt, Solution] | Drop]:
+    """Yield the attempts of which it is known whether they are right, each text once, and why others are left out."""
+    seen: set[str] = set()
+    for attempt in episode.attempts:
+        if attempt.action is Action.JUDGE:
+            continue
+        drop, solution = refusal(attempt), attempt.solution
+        if drop is not None or solution is None or not solution.steps:
+            yield drop or Drop("failed or cancelled")
+        elif solution.text in seen:
+            yield Drop("same as another attempt of its problem")
+        else:
+            seen.add(solution.text)
+            yield attempt, solution
+
+
+def judged(episode: Episode, attempt: EpisodeAttempt) -> list[Judged]:
+    """Return all critiques of an attempt in the order of the log, each text once, with what came of each."""
+    solution = attempt.solution
+    if solution is None:
+        return []
+    found: dict[str, Judged] = {}
+    for said in judgements(episode, attempt):
+        trials = tuple(dict.fromkeys((attempt.id, said.trial)))
+        one = Judged(critic=said.critic, critique=said.critique, trials=trials)
+        found.setdefault(critique_text(solution, said.critique), one)
+    if attempt.critique is not None:
+        key = critique_text(solution, attempt.critique)
+        found[key] = _with_children(episode, attempt, found[key])
+    for trial, made in collected(episode, "refine", _Refined):
+        if trial == attempt.id:
+            key = critique_text(solution, made.critique)
+            one = found.get(key) or Judged(critic=made.critic, critique=made.critique, trials=(attempt.id,))
+            outcomes = [(made.actor, item.correct) for item in made.refinements if item.correct is not None]
+            found[key] = replace(one, outcomes=(*one.outcomes, *outcomes))
+    return list(found.values())
+
+
+def _with_children(episode: Episode, attempt: EpisodeAttempt, one: Judged) -> Judged:
+    """Add the refinements of the run itself, which had the attempt's own critique before them."""
+    for child in episode.children(attempt.id):
+        if child.action in (Action.REVISE, Action.REFINE) and child.complete and child.correct is not None:
+            actor = next((call.model for call in child.calls if call.role == "actor"), "actor")
+            trials = (*one.trials, child.id)
+            one = replace(one, trials=trials, outcomes=(*one.outcomes, (actor, child.correct)))
+    return one
+
+
+def inconsistency(critique: Critique, *, correct: bool) -> Drop | None:
+    """Return why a critique contradicts what is known of its solution or itself, None if it does neither."""
+    if critique.verdict is Verdict.UNSCORED:
+        return Drop("critique without a readable verdict")
+    if (critique.verdict is Verdict.CORRECT) != correct:
+        return Drop("verdict contradicts the gold side")
+    if correct and critique.first_error is not None:
+        return Drop("calls the solution right and a step wrong")
+    return None
+
+
+def unclear_steps(critique: Critique, solution: Solution) -> Drop | None:
+    """Return why a critique does not judge its solution step by step, None if it does, up to the first wrong one."""
+    shown = [index for index, step in enumerate(solution.steps) if not step.thinking]
+    if critique.verdict is Verdict.INCORRECT:
+        if critique.first_error is None:
+            return Drop("calls the solution wrong and no step")
+        shown = [index for index in shown if index <= (critique.first_error or 0)]
+    verdicts = [critique.steps[index].verdict for index in shown if index < len(critique.steps)]
+    if len(verdicts) < len(shown) or Verdict.UNSCORED in verdicts:
+        return Drop("steps without a verdict")
+    return None
+
+
+def even_sides(rows: Sequence[Row], setting: Setting, side: Callable[[Row], bool]) -> Iterable[Result]:
+    """Yield the rows in their order, of the more frequent side only so many as the option `ratio` allows."""
+    sides: dict[bool, list[int]] = {True: [], False: []}
+    for index, row in enumerate(rows):
+        sides[side(row)].append(index)
+    larger, smaller = sorted(sides.values(), key=len, reverse=True)
+    room = int(setting.options.real("ratio") * len(smaller))
+    # With one side alone there is nothing to be even with.
+    kept = set(larger if not smaller or len(larger) <= room else setting.draw("even").sample(larger, room))
+    kept.update(smaller)
+    for index, row in enumerate(rows):
+        yield row if index in kept else Drop("thinned out: too many with its verdict")
+
+
+def refined() -> Need:
+    """Return the need of refinements with critiques, from the run or collected afterwards."""
+    return Need(
+        what="attempts refined after a critique",
+        found=_is_refined,
+        collect="actorcritic collect --from RUN --step refine",
+    )
+
+
+def _is_refined(episode: Episode) -> bool:
+    revised = any(attempt.action in (Action.REVISE, Action.REFINE) for attempt in episode.attempts)
+    return revised or derived("refine").found(episode)
