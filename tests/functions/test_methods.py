@@ -295,6 +295,31 @@ async def test_steps_are_chained_until_a_value_is_done() -> None:
     assert whole.spend.total.calls == 18
 
 
+async def test_what_the_budget_cuts_off_stands_unfinished_unjudged_and_without_a_vote() -> None:
+    judged: list[str] = []
+
+    async def fn(parent: str | None) -> str:
+        return (parent or "") + str(this_call().index)
+
+    def score(value: str) -> float:
+        judged.append(value)
+        return 0.2
+
+    def done(value: str) -> bool:
+        return len(value) == 3
+
+    result = await scale(fn, "best-of-n", score=score, done=done, budget=Budget(calls=5), width=1)
+    assert [(candidate.value, candidate.done, candidate.score) for candidate in result.candidates] == [
+        ("000", True, 0.2),
+        ("11", False, None),
+    ]
+    assert (result.value, judged, result.stopped_by) == ("000", ["000"], "calls")
+    votes = await scale(fn, "majority:n=3", key=len, done=done, budget=Budget(calls=8), width=1)
+    assert [candidate.done for candidate in votes.candidates] == [True, True, False]
+    first_cut = await scale(fn, "majority:n=3", key=len, done=lambda value: value[0] != "0", budget=Budget(calls=257))
+    assert (first_cut.value, first_cut.candidates[0].done) == ("1", False), "256 steps are enough for anything"
+
+
 # --- what fails is data ----------------------------------------------------------------------------------------------
 
 
@@ -506,6 +531,14 @@ async def test_a_budget_of_calls_is_never_exceeded(width: int, calls: int) -> No
     assert fn.calls + judged <= calls == result.spend.total.calls or width > 1
     assert fn.calls + judged == result.spend.total.calls <= calls
     assert result.stopped_by == "calls"
+
+
+async def test_a_budget_of_calls_leaves_the_window_open_and_failures_stand_in_order() -> None:
+    for shuffle in range(4):
+        fn = Sampler(shuffle, failing=frozenset(range(1, 9)))
+        result = await best_of_n(fn, same, n=50, width=4, budget=Budget(calls=12))
+        assert fn.peak == 4 and fn.calls == 12
+        assert [failure.index for failure in result.failures] == list(range(1, 9))
 
 
 async def test_a_plain_score_is_no_call() -> None:
