@@ -7,7 +7,7 @@ refining model counted alike, so that the actor has to be the same in all that i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from actorcritic.export.chat import critique_text
@@ -22,6 +22,8 @@ from actorcritic.types import Action, Critique, Solution, Verdict
 __all__ = [
     "RATIO",
     "Judged",
+    "Refined",
+    "Refinement",
     "even_sides",
     "inconsistency",
     "judged",
@@ -60,18 +62,22 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Refinement:
+class Refinement:
+    """A refinement as the collection step `refine` writes one."""
+
+    solution: Solution
     correct: bool | None = None
+    incorporates: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Refined:
-    """Payload of the collection step `refine`, as far as it is needed here."""
+class Refined:
+    """Payload of the collection step `refine`."""
 
     critique: Critique
     critic: str = "critic"
     actor: str = "actor"
-    refinements: tuple[_Refinement, ...] = field(default=())
+    refinements: tuple[Refinement, ...] = ()
 
 
 def known_attempts(episode: Episode) -> Iterator[tuple[EpisodeAttempt, Solution] | Drop]:
@@ -103,7 +109,7 @@ def judged(episode: Episode, attempt: EpisodeAttempt) -> list[Judged]:
     if attempt.critique is not None:
         key = critique_text(solution, attempt.critique)
         found[key] = _with_children(episode, attempt, found[key])
-    for trial, made in collected(episode, "refine", _Refined):
+    for trial, made in collected(episode, "refine", Refined):
         if trial == attempt.id:
             key = critique_text(solution, made.critique)
             one = found.get(key) or Judged(critic=made.critic, critique=made.critique, trials=(attempt.id,))

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
+from actorcritic.codec import decode
 from actorcritic.export.chat import actor_prompt
 from actorcritic.export.recipe import Columns, Recipe, Row, Setting, Shown
 from actorcritic.templates import load_template
@@ -39,6 +40,9 @@ def leak(row: Row, episode: Episode, recipe: Recipe, setting: Setting) -> Shown 
     for attempt in own if "attempt" in recipe.shows else ():
         if attempt.solution is not None:
             rest = _without_solution(rest, attempt.solution)
+    for made in episode.derived if "derived" in recipe.shows else ():
+        if made.trial in row.attempts and isinstance(made.payload.get("solution"), dict):
+            rest = _without_solution(rest, decode(Solution, made.payload["solution"]))
     hidden = _hidden(episode)
     return next((kind for kind in hidden if kind not in recipe.shows and _found(rest, hidden[kind])), None)
 

@@ -9,6 +9,7 @@ from actorcritic.export.recipe import Recipe
 from actorcritic.export.recipes import (
     agent_q,
     cft,
+    critic_sft,
     eef,
     faft,
     ilf,
@@ -30,6 +31,7 @@ RECIPES: Mapping[str, Recipe] = {
     for module in (
         agent_q,
         cft,
+        critic_sft,
         eef,
         faft,
         ilf,
