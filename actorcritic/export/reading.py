@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from actorcritic import answers
 from actorcritic.codec import decode
 from actorcritic.export.chat import assistant, solution_text
-from actorcritic.export.recipe import Drop, Setting
+from actorcritic.export.recipe import Columns, Drop, Setting
 from actorcritic.tasks.checkers import FAMILIES, checker_of
 from actorcritic.trajectory.attempts import EpisodeAttempt
 from actorcritic.trajectory.episodes import Episode
@@ -26,6 +26,7 @@ __all__ = [
     "judgements",
     "own_text",
     "refusal",
+    "reward_columns",
     "said_in",
     "state_prompt",
 ]
@@ -88,6 +89,12 @@ def equals_gold(episode: Episode, answer: str) -> bool | None:
     if gold is None:
         return None
     return answers.CHECKERS[name if name in answers.CHECKERS else "exact"].equivalent(answer, gold)
+
+
+def reward_columns(episode: Episode) -> Columns:
+    """Return the columns with which the task's checker rewards an answer; no model reads them."""
+    gold = None if episode.gold is None else episode.gold.answer
+    return {"problem": episode.problem.text, "answer": gold or "", "checker": checker_of(episode.problem)}
 
 
 def own_text(solution: Solution) -> str:

@@ -22,6 +22,8 @@ from tests.export.log import Words, rows_of, setting_of, write_log
 
 GOLDEN = Path(__file__).with_name("golden")
 VARIANTS = (
+    "critique-grpo:form=logged",
+    "critique-grpo:form=sdpo",
     "eef:form=turns",
     "faft:source=critique",
     "ilf:form=preference,select=checker",
