@@ -148,7 +148,7 @@ def _row(
         texts[-1] = texts[-1].rstrip()
         columns = masked_tokens(prompt, [(text, i in live) for i, text in enumerate(texts)], setting.tokens)
     else:
-        said = [message for step in solution.steps for message in assistant(step.text)]
+        said = [message for step in solution.steps for message in assistant((step.raw or step.text).strip())]
         columns = {"messages": [*prompt, *said], "train_turns": turns}
     return Row(
         columns={**columns, "kind": kind},

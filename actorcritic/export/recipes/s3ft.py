@@ -3,7 +3,7 @@
 S3FT (Gupta et al. 2025, arXiv 2502.08130). For every question, once: the model's own answer if a judge finds it
 equivalent to the gold one; else its own paraphrase of the gold solution, if that is; else the gold solution. The run
 must be one of the model that is going to be tuned, before tuning: rows name it in `model`, other models' are left out.
-Where no gold solution is written out, the gold answer alone stands for it.
+Where no gold solution is written out, the gold answer alone stands for it; a problem with neither can be left out.
 """
 
 from __future__ import annotations
@@ -42,27 +42,26 @@ class _Verdict:
 
 def _rows(episode: Episode, setting: Setting) -> Iterator[Result]:
     """Yield the one row of a problem."""
-    gold = _gold(episode)
     models = _actors(episode)
-    if gold is None:
-        yield Drop("problem without a gold solution")
-    elif len(models) > 1:
+    if len(models) > 1:
         yield Drop("several actors: a run of the model to be tuned alone is wanted")
     elif not models or not episode.attempts:
         yield Drop("nothing tried by a model with a name")
     else:
-        yield _row(episode, gold, models.pop(), setting)
+        yield _row(episode, models.pop(), setting)
 
 
-def _row(episode: Episode, gold: str, model: str, setting: Setting) -> Row:
+def _row(episode: Episode, model: str, setting: Setting) -> Row | Drop:
     own = next((attempt for attempt in episode.attempts if attempt.complete and not helped(episode, attempt)), None)
-    source, text = "gold", gold
+    source, text = "gold", _gold(episode)
     if own is not None and own.solution is not None and _is_equivalent(episode, own, setting):
         source, text = "self", solution_text(own.solution)
     else:
         found = next(_paraphrases(episode, model, setting), None)
         if found is not None:
             source, text = "paraphrase", found
+    if text is None:
+        return Drop("no right answer, and no gold solution")
     return Row(
         columns={
             "prompt": setting.prompt(episode.problem),

@@ -95,12 +95,12 @@ def test_runs_of_another_kind_are_left_out() -> None:
     one = item("a", own=True, paraphrased=True)
     two = replace(one, provenance=replace(one.provenance, models=(*one.provenance.models, several)))
     nobody = replace(one, provenance=Provenance())
-    no_gold = replace(one, gold=Reference())
+    no_gold = replace(item("b", own=False, paraphrased=False), gold=Reference())
     export = exported("s3ft", two, nobody, no_gold)
     assert export.total == 0
     assert export.drops == {
+        "no right answer, and no gold solution": 1,
         "nothing tried by a model with a name": 1,
-        "problem without a gold solution": 1,
         "several actors: a run of the model to be tuned alone is wanted": 1,
     }
 
@@ -110,3 +110,9 @@ def test_paraphrases_are_asked_for_or_not() -> None:
     assert exported("s3ft:paraphrase=if-given", one).total == 1
     with pytest.raises(InputError, match="--step paraphrase` collects them"):
         exported("s3ft", one)
+
+
+def test_a_right_answer_needs_no_gold_solution() -> None:
+    one = replace(item("a", own=True, paraphrased=True), gold=None)
+    (row,) = rows_of(exported("s3ft", one))
+    assert row["source"] == "self"
