@@ -1,6 +1,6 @@
 """What stands between a search and vLLM: how full it is kept, what it shares, what a schema costs, what a death costs.
 
-    python -m tests.benchmarks.engines [--problems 64] [--batch 24] [--parts best-of-n,revise,schema,mcts,kill] ...
+    python -m tests.benchmarks.engines [--problems 64] [--batch 12] [--parts best-of-n,revise,schema,mcts,kill] ...
 
 Each search runs through the library, with every request recorded; the same requests then go straight to vLLM's
 AsyncLLM, all at once, in the same run and in turn. The last line is JSON.
@@ -39,7 +39,7 @@ from tests.engines.vllm.live import core_process
 
 PARTS = "best-of-n,revise,schema,mcts,kill"
 BLOCK = 32
-FREE_TOKENS = 96
+FREE_TOKENS = 48
 """Of a critique without schema: enough to tell its speed."""
 ENOUGH = 256
 """Prompts shorter than this do not count for the share of the cache."""
@@ -298,8 +298,8 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2", help="a model folder or an added model (default smollm2)")
     parser.add_argument("--dtype", default="bfloat16", help="of the model (default bfloat16)")
     parser.add_argument("--problems", type=int, default=64, help="problems of best-of-N (default 64)")
-    parser.add_argument("--batch", type=int, default=24, help="sequences that vLLM decodes at once (default 24)")
-    parser.add_argument("--new-tokens", type=int, default=16, help="tokens of a solution at most (default 16)")
+    parser.add_argument("--batch", type=int, default=12, help="sequences that vLLM decodes at once (default 12)")
+    parser.add_argument("--new-tokens", type=int, default=12, help="tokens of a solution at most (default 12)")
     parser.add_argument("--repeats", type=int, default=2, help="pairs of runs of best-of-N (default 2)")
     parser.add_argument("--critiques", type=int, default=64, help="critiques under the schema (default 64)")
     parser.add_argument("--kills", type=int, default=10, help="times that vLLM's process is killed (default 10)")
