@@ -30,6 +30,7 @@ VARIANTS = (
     "kto:unit=step",
     "lemma:form=tokens",
     "leti:source=critique",
+    "on-policy-dpo:reference=logged",
     "prm:form=tokens",
     "prm:labels=soft",
     "prm:source=value",

@@ -10,6 +10,7 @@ import pytest
 
 from actorcritic.export.lengths import load_tokenizer, row_length
 from actorcritic.export.pipeline import Order, export_run
+from actorcritic.export.recipe import Form
 from actorcritic.export.recipes import RECIPES
 from actorcritic.export.writing import write_export
 from tests.export.log import setting_of, write_log
@@ -34,8 +35,6 @@ COMMON = {
     "gradient_checkpointing": False,
     "disable_tqdm": True,
 }
-ONLINE = ("GRPOTrainer", "RLOOTrainer")
-OURS = ("alpha", "beta_1", "beta_2", "train_sampling_strategy")
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +55,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(tmp_path_factory.mktemp("model"), cast("Any", Qwen2ForCausalLM)(config), tokenizer)
 
 
-def trainer_of(kind: str, dataset: Any, model: Path, settings: dict[str, Any], out: Path) -> Any:
+def trainer_of(form: Form, dataset: Any, model: Path, settings: dict[str, Any], out: Path) -> Any:
     """Return a trainer of TRL over a model in a folder."""
     from transformers import AutoTokenizer  # noqa: PLC0415 - heavy
 
-    module, _, name = kind.rpartition(".")
+    module, _, name = form.trainer.rpartition(".")
     home: Any = pytest.importorskip(module or "trl")
     config, trainer = getattr(home, name.replace("Trainer", "Config")), getattr(home, name)
     if "ref_chosen_logps" in dataset.column_names:
@@ -68,12 +67,12 @@ def trainer_of(kind: str, dataset: Any, model: Path, settings: dict[str, Any], o
         trainer = type(name, (trainer,), {"_precompute_ref_logps": lambda self, dataset, *rest: dataset})
     limits: dict[str, Any] = {"max_length": None}
     more: dict[str, Any] = {}
-    if name in ONLINE:
+    if form.dataset == "prompt-only":
         limits = {"max_completion_length": 8, "num_generations": 2}
         more = {"reward_funcs": lambda completions, **_: [float(len(str(one)) % 3) for one in completions]}
     return trainer(
         model=str(model),
-        args=config(output_dir=str(out), **{**COMMON, **limits, **settings}),
+        args=config(output_dir=str(out), **{**COMMON, **settings, **limits}),
         train_dataset=dataset,
         processing_class=cast("Any", AutoTokenizer).from_pretrained(str(model)),
         **more,
@@ -89,13 +88,13 @@ def test_one_step(text: str, model: Path, tmp_path: Path) -> None:
     rows = datasets.load_dataset(
         "json", data_files=str(tmp_path / "out" / "train.jsonl"), cache_dir=str(tmp_path / "c")
     )
-    settings = {name: value for name, value in export.trainer_settings.items() if name not in OURS}
-    trainer = trainer_of(recipe.forms[setting.form].trainer, rows["train"], model, settings, tmp_path / "t")
+    form = recipe.forms[setting.form]
+    trainer = trainer_of(form, rows["train"], model, dict(export.trainer_settings), tmp_path / "t")
     before = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
     loss = trainer.train().training_loss
     assert math.isfinite(loss)
     assert any(not value.equal(before[name]) for name, value in trainer.model.named_parameters())
-    if recipe.forms[setting.form].trainer == "SFTTrainer":
+    if form.trainer == "SFTTrainer":
         # No row was cut, and every one is as long as it was counted.
         lengths = sorted(row_length(row, setting.tokens) for row in export.rows["train"])
         assert sorted(map(len, trainer.train_dataset["input_ids"])) == lengths
