@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from actorcritic.cli.cluster import run_on_cluster
+from actorcritic.cli.collect_steps import StepOrder, run_step
 from actorcritic.cli.collecting import collect_shard
 from actorcritic.cli.fleet import REPORT, run_processes
 from actorcritic.cli.runs import Run, RunConfig
@@ -21,6 +22,7 @@ from actorcritic.cli.solve import REWARD_MODEL_HELP, VERIFIER_HELP, Item
 from actorcritic.cli.solve import collect as read_items
 from actorcritic.cli.tally import Hear, Tally, print_line
 from actorcritic.errors import InputError
+from actorcritic.loading import LoadOptions
 from actorcritic.search.strategies import STRATEGIES, parse_strategy
 from actorcritic.tasks.heldout import Split
 from actorcritic.tasks.sources import TASK_NAMES, draw_problems
@@ -47,13 +49,22 @@ def collect(  # noqa: PLR0913 - one parameter per option of the command
     resume: Annotated[
         Path | None, typer.Option(help="Run folder to go on with, under its own options; pays for nothing twice.")
     ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Run folder that is done, for --step.", show_default=False)
+    ] = None,
+    step: Annotated[
+        str | None,
+        typer.Option(help="NAME or NAME:option=value,... of what to append to --from; an unknown one prints the list."),
+    ] = None,
     strategy: Annotated[
         str, typer.Option(help="NAME or NAME:option=value,...; an unknown one prints the list.")
     ] = "best-of-n",
     samples: Annotated[
         int | None, typer.Option(help="Trials per problem: the strategy's own count.", show_default="the strategy's")
     ] = None,
-    actor: Annotated[str, typer.Option(help="embedded or hf:PATH_OR_ID.")] = "embedded",
+    actor: Annotated[
+        str | None, typer.Option(help="embedded or hf:PATH_OR_ID.", show_default="embedded; that of --from")
+    ] = None,
     critic: Annotated[
         str | None, typer.Option(help="As --actor; or oracle, calculate, none.", show_default="the actor's")
     ] = None,
@@ -80,11 +91,33 @@ def collect(  # noqa: PLR0913 - one parameter per option of the command
     ray: Annotated[
         str | None, typer.Option(help="Run on a Ray cluster: its address, or `local`. --out is on shared storage.")
     ] = None,
+    prompts: Annotated[
+        bool, typer.Option(help="Keep problems' texts and prompts in the log; a run without them cannot be resumed.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
     report: Annotated[bool, typer.Option(REPORT, hidden=True)] = False,
 ) -> int:
     """Collect trajectories: search every problem, score every complete attempt afterwards, keep it all in a folder."""
+    if source is not None or step is not None:
+        if source is None or step is None or problems or task or out or resume or shard or processes or ray:
+            raise InputError("--from RUN and --step NAME belong together, without --problems, --out and the like")
+        loading = LoadOptions(device=device, dtype=dtype, temperature=temperature, max_tokens=max_tokens)
+        return run_step(
+            StepOrder(
+                folder=source,
+                step=step,
+                actor=actor,
+                critic=critic,
+                options=loading,
+                seed=seed,
+                concurrency=concurrency,
+                limit=limit,
+                as_json=as_json,
+            )
+        )
     part = _part(shard, processes, ray)
+    if not prompts and (shard, processes, ray) != (None, None, None):
+        raise InputError("--no-prompts is for one process: others read the problems from the run folder")
     if resume is not None:
         if problems is not None or task is not None or out is not None:
             raise InputError("--resume takes problems and options from the run folder: give only --shard, --processes")
@@ -96,7 +129,7 @@ def collect(  # noqa: PLR0913 - one parameter per option of the command
         items = _gather(problems, task, split, limit)
         config = RunConfig(
             strategy=_with_samples(strategy, samples),
-            actor=actor,
+            actor=actor or "embedded",
             critic=critic,
             budget_tokens=budget_tokens,
             budget_calls=None,
@@ -110,6 +143,7 @@ def collect(  # noqa: PLR0913 - one parameter per option of the command
             seed=seed,
             reward_model=reward_model,
             verifier=verifier,
+            prompts=prompts,
         )
     job = _Job(config=config, items=items, shard=part, out=out, resume=resume, processes=processes, ray=ray)
     if report:

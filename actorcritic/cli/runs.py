@@ -33,6 +33,7 @@ from actorcritic.trajectory.journal import TrajectoryJournal, record_run_started
 from actorcritic.trajectory.provenance import ModelOrigin, Provenance, provenance_config
 from actorcritic.trajectory.reader import read_facts, read_head
 from actorcritic.trajectory.recorder import RUN, NullRecorder, Recorder, create_run
+from actorcritic.trajectory.redaction import RedactingRecorder, withhold_prompt
 from actorcritic.trajectory.shards import WHOLE, Shard, open_shard
 from actorcritic.types import JsonValue, Problem, Reference, Role
 
@@ -62,6 +63,8 @@ class RunConfig(BaseModel):
     budget_money: float | None = None
     prices: dict[str, Price] = {}
     """By model spec or name; the file itself may have changed when a run is resumed."""
+    prompts: bool = True
+    """Whether the log keeps problems' texts and prompts; without them a run cannot be gone on with."""
 
     @property
     def options(self) -> dict[str, JsonValue]:
@@ -223,14 +226,17 @@ class Run:
             run = uuid.uuid4().hex[:12]
             if create is None:
                 return cls(run, None, NullRecorder(), None, start)
+            kept = problems if config.prompts else [withhold_prompt(*pair) for pair in problems]
             try:
-                create_run(create, run=run, config=config.options, problems=problems, created=utc_now())
+                create_run(create, run=run, config=config.options, problems=kept, created=utc_now())
             except RecordError:
                 if shard.count == 1 or not (create / RUN).exists():
                     raise
                 _check_same(create, config, problems)
                 return cls._go_on(create, shard, start)
-            recorder = open_shard(create, shard)
+            recorder: Recorder = open_shard(create, shard)
+            if not config.prompts:
+                recorder = RedactingRecorder(recorder, prompts=False)
             record_run_started(recorder, run=run, config=config.options)
             return cls(run, create, recorder, None, start)
         except RecordError as error:
@@ -268,6 +274,8 @@ class Run:
             raise InputError(str(error)) from error
         except ValidationError as error:
             raise InputError(f"{folder} is of a run that this version cannot go on with") from error
+        if not config.prompts:
+            raise InputError(f"{folder} was written without prompts, so nobody can go on with it: begin a new run")
         return config, [(problem, head.references.get(problem.id, Reference())) for problem in head.problems]
 
     def events(self, problem: str) -> tuple[Event, ...]:

@@ -67,6 +67,19 @@ def test_nobody_can_tell_where_there_is_no_gold_answer(command: Command, tmp_pat
     assert [attempt.scores for attempt in episode.attempts] == [(), ()]
 
 
+def test_prompts_can_stay_out_of_the_folder(command: Command, problems: Path, tmp_path: Path) -> None:
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    assert command("collect", "--problems", problems, "--out", run, "--no-prompts", *HARD).code == 0
+    command("collect", "--problems", problems, "--out", whole, *HARD)
+    assert gist(run) == gist(whole) and all(episode.withheld for episode in episodes(run))
+    for path in (run / "problems.jsonl", run / "events" / "main.jsonl"):
+        text = path.read_text(encoding="utf-8")
+        assert "7, 13 and 14" not in text and "numbers 7 13 14" not in text
+    assert "numbers 7 13 14" in (whole / "events" / "main.jsonl").read_text(encoding="utf-8")
+    done = command("collect", "--resume", run)
+    assert done.code == 2 and "without prompts" in done.err
+
+
 def test_a_task_gives_training_problems(command: Command, tmp_path: Path) -> None:
     done = command(
         "collect", "--task", "countdown-3", "--limit", 4, "--out", tmp_path / "run", "--samples", 1, "--json"
@@ -93,6 +106,7 @@ def test_a_task_gives_training_problems(command: Command, tmp_path: Path) -> Non
         (("--out", "r", "--problems", "P", "--strategy", "greedy", "--samples", "2"), "no count of its own"),
         (("--out", "r", "--problems", "P", "--strategy", "mcts:n=2", "--samples", "2"), "say the same"),
         (("--out", "r", "--problems", "P", "--critic", "none"), "needs a critic"),
+        (("--out", "r", "--problems", "P", "--no-prompts", "--processes", "2"), "--no-prompts is for one process"),
         (("--resume", "nowhere"), "no run folder"),
         (("--resume", "r", "--out", "s"), "--resume takes problems and options from the run folder"),
     ],
