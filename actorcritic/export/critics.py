@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from actorcritic.export.chat import critique_text
+from actorcritic.export.chat import critic_prompt, critique_text, solution_text
 from actorcritic.export.needs import derived
-from actorcritic.export.reading import collected, judgements, refusal
-from actorcritic.export.recipe import Drop, Need, Result, Row, Setting
+from actorcritic.export.reading import collected, helped, judgements, refusal, reward_columns
+from actorcritic.export.recipe import Columns, Drop, Need, Result, Row, Setting
 from actorcritic.search.options import number
 from actorcritic.trajectory.attempts import EpisodeAttempt
 from actorcritic.trajectory.episodes import Episode
@@ -25,8 +25,10 @@ __all__ = [
     "Refined",
     "Refinement",
     "even_sides",
+    "first_attempts",
     "inconsistency",
     "judged",
+    "judging_columns",
     "known_attempts",
     "refined",
     "unclear_steps",
@@ -126,6 +128,31 @@ def _with_children(episode: Episode, attempt: EpisodeAttempt, one: Judged) -> Ju
             trials = (*one.trials, child.id)
             one = replace(one, trials=trials, outcomes=(*one.outcomes, (actor, child.correct)))
     return one
+
+
+def first_attempts(episode: Episode, cap: int) -> Iterator[tuple[EpisodeAttempt, Solution] | Drop]:
+    """Yield at most `cap` right and `cap` wrong attempts that nobody helped, and why others are left out."""
+    taken = {True: 0, False: 0}
+    for known in known_attempts(episode):
+        if isinstance(known, Drop):
+            yield known
+        elif helped(episode, known[0]):
+            yield Drop("written after a critique")
+        elif taken[known[0].correct is True] >= cap:
+            yield Drop("over the cap of its problem and label")
+        else:
+            taken[known[0].correct is True] += 1
+            yield known
+
+
+def judging_columns(episode: Episode, attempt: EpisodeAttempt, solution: Solution) -> Columns:
+    """Return the columns of a question for a critic: its prompt, and what its rewards are made from."""
+    return {
+        "prompt": critic_prompt(episode.problem, solution),
+        "attempt": solution_text(solution),
+        "attempt_correct": attempt.correct is True,
+        **reward_columns(episode),
+    }
 
 
 def inconsistency(critique: Critique, *, correct: bool) -> Drop | None:
