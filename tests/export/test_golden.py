@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from actorcritic.export.leakage import leak
 from actorcritic.export.pipeline import Export, Order, export_run
-from actorcritic.export.recipe import Row
+from actorcritic.export.recipe import DatasetType, Recipe, Row
 from actorcritic.export.recipes import RECIPES
 from actorcritic.trajectory.episodes import read_episodes
 from actorcritic.types import JsonValue
 from tests.export.log import Words, rows_of, setting_of, write_log
 
 GOLDEN = Path(__file__).with_name("golden")
+README = Path(__file__).parents[2] / "README.md"
+TABLE = re.compile(r"\| recipe \| rows \| TRL \| paper \|\n(?:\|.*\n)+")
 VARIANTS = (
     "critique-grpo:form=logged",
     "critique-grpo:form=sdpo",
@@ -109,3 +113,26 @@ def test_every_recipe_names_its_paper_and_has_a_test_of_its_own() -> None:
         module = name.replace("-", "_")
         assert recipe.name == name and "arXiv:" in recipe.paper
         assert (GOLDEN.parent / "recipes" / f"test_{module}.py").is_file(), f"no acceptance test for {name}"
+
+
+def test_the_readme_lists_every_recipe() -> None:
+    kinds = get_args(DatasetType)
+    recipes = sorted(RECIPES.values(), key=lambda one: (kinds.index(next(iter(one.forms.values())).dataset), one.name))
+    table = "\n".join(["| recipe | rows | TRL | paper |", "|---|---|---|---|", *map(_line, recipes)]) + "\n"
+    text = README.read_text(encoding="utf-8")
+    if os.environ.get("UPDATE_GOLDEN"):
+        README.write_text(TABLE.sub(lambda _: table, text), encoding="utf-8")
+    found = TABLE.search(README.read_text(encoding="utf-8"))
+    assert found is not None and found[0] == table
+
+
+def _line(recipe: Recipe) -> str:
+    """Return what the README says of a recipe."""
+    several = len(recipe.forms) > 1
+    forms = (
+        f"{f'`{name}`: ' if several else ''}{form.dataset}, {form.trainer.rpartition('.')[2]}"
+        for name, form in recipe.forms.items()
+        if not form.trainer.startswith("none")
+    )
+    paper = re.sub(r"arXiv:([\d.]+\d)", r"[\1](https://arxiv.org/abs/\1)", recipe.paper)
+    return f"| `{recipe.name}` | {recipe.summary} | {'; '.join(forms)} | {paper} |"
