@@ -38,6 +38,7 @@ VARIANTS = (
     "prm:form=tokens",
     "prm:labels=soft",
     "prm:source=value",
+    "refcritic:form=sft",
     "rft:sources=all",
     "score:stage=2,first=logged",
 )
