@@ -131,9 +131,8 @@ def _line(recipe: Recipe) -> str:
     """Return what the README says of a recipe."""
     several = len(recipe.forms) > 1
     forms = (
-        f"{f'`{name}`: ' if several else ''}{form.dataset}, {form.trainer.rpartition('.')[2]}"
+        f"{f'`{name}`: ' if several else ''}{form.dataset}, {re.sub(r'^trl[.a-z]*[.]', '', form.trainer)}"
         for name, form in recipe.forms.items()
-        if not form.trainer.startswith("none")
     )
     paper = re.sub(r"arXiv:([\d.]+\d)", r"[\1](https://arxiv.org/abs/\1)", recipe.paper)
     return f"| `{recipe.name}` | {recipe.summary} | {'; '.join(forms)} | {paper} |"
