@@ -19,7 +19,7 @@ SCORES = "score"
 def test_what_a_recipe_says_to_collect_can_be_collected(name: str) -> None:
     for need in RECIPES[name].needs:
         assert need.collect.startswith("actorcritic collect ")
-        steps = re.findall(r"--step (\S+)", need.collect)
+        steps = re.findall(r"--step ([^\s:]+)", need.collect)
         assert all(step in (*COLLECTED, SCORES) for step in steps)
         if need.when is not None:
             option, value = need.when

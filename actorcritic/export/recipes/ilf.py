@@ -197,7 +197,7 @@ RECIPE = Recipe(
         Need(
             what="answers to whether refinements take up the critique",
             found=_is_asked,
-            collect="actorcritic collect --from RUN --step incorporates",
+            collect="actorcritic collect --from RUN --step refine:incorporates=yes",
             when=("select", "incorporates"),
         ),
         replace(scored(), when=("select", "checker")),

@@ -129,7 +129,7 @@ def test_the_same_text_stands_once() -> None:
     ("one", "text", "step"),
     [
         (episode(FIRST), "ilf", "refine"),
-        (logged(1, solved("42"), score=None), "ilf", "incorporates"),
+        (logged(1, solved("42"), score=None), "ilf", "refine:incorporates=yes"),
     ],
 )
 def test_a_run_that_lacks_something_is_told_what_to_collect(one: Episode, text: str, step: str) -> None:
