@@ -8,6 +8,7 @@ from actorcritic.errors import InputError
 from actorcritic.export.recipe import Recipe
 from actorcritic.export.recipes import (
     agent_q,
+    cct,
     cft,
     critic_sft,
     critique_grpo,
@@ -19,6 +20,7 @@ from actorcritic.export.recipes import (
     kto,
     lemma,
     leti,
+    marv,
     mistakes,
     on_policy_dpo,
     prm,
@@ -35,6 +37,7 @@ RECIPES: Mapping[str, Recipe] = {
     module.RECIPE.name: module.RECIPE
     for module in (
         agent_q,
+        cct,
         cft,
         critic_sft,
         critique_grpo,
@@ -46,6 +49,7 @@ RECIPES: Mapping[str, Recipe] = {
         kto,
         lemma,
         leti,
+        marv,
         mistakes,
         on_policy_dpo,
         prm,

@@ -21,7 +21,7 @@ from actorcritic.export.critics import (
     judging_columns,
     refined,
 )
-from actorcritic.export.needs import critiqued, scored
+from actorcritic.export.needs import scored
 from actorcritic.export.recipe import Columns, Drop, Form, Recipe, Result, Row, Setting
 from actorcritic.search.options import integer, number
 from actorcritic.trajectory.attempts import EpisodeAttempt
@@ -81,7 +81,7 @@ RECIPE = Recipe(
     rows=_rows,
     shows=frozenset({"attempt"}),
     templates=CRITIC_TEMPLATES,
-    needs=(scored(), replace(critiqued(), when=("form", "sft")), replace(refined(), when=("form", "sft"))),
+    needs=(scored(), replace(refined(), when=("form", "sft"))),
     options=(
         number("tau", 0.5, "Refinements that come out right, as a share, at least; for form=sft.", low=0, high=1),
         integer("cap", 4, "Right attempts per problem at most, and wrong ones."),
