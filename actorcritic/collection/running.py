@@ -90,7 +90,7 @@ async def collect_step(
         hear: Hears of each problem as it is done.
 
     Raises:
-        InputError: the players cannot do this, or a number is below 1.
+        InputError: the players cannot do this, a number is below 1, or the run keeps no prompts.
         RecordError: this is no run folder, or the same step is being collected.
     """
     for name, value in (("--concurrency", concurrency), ("--limit", limit)):
@@ -113,6 +113,8 @@ async def collect_step(
         try:
             async with asyncio.TaskGroup() as group:
                 for episode, past in _episodes(folder, facts, index, step, limit):
+                    if episode.withheld:
+                        raise InputError(f"{folder} was run without keeping prompts: nobody can be asked about them")
                     await problems.acquire()
                     group.create_task(work_on(episode, past))
         except BaseExceptionGroup as errors:
