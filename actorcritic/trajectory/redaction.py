@@ -84,9 +84,9 @@ def _without_prompt(payload: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     request, generation, charge = payload.get("request"), payload.get("generation"), payload.get("charge")
     kept = dict(payload)
     if isinstance(request, dict):
-        kept["request"] = {name: item for name, item in request.items() if name != "tools"} | {
-            "prompt": {"content": ""}
-        }
+        asked: dict[str, JsonValue] = {name: item for name, item in request.items() if name != "tools"}
+        asked["prompt"] = {"content": ""}
+        kept["request"] = asked
     if isinstance(generation, dict):
         kept["generation"] = {name: item for name, item in generation.items() if name != "prompt_ids"}
     if isinstance(charge, dict) and charge.get("prompt_ids") is not None:
