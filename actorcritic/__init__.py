@@ -7,7 +7,7 @@ library.
 
 from actorcritic.actor import ModelActor
 from actorcritic.budget import Budget
-from actorcritic.critic import CalculationCritic, FunctionCritic, ModelCritic
+from actorcritic.critic import CalculationCritic, ExecutionCritic, FunctionCritic, ModelCritic
 from actorcritic.errors import ActorCriticError, BudgetExhausted, EngineError, InputError, NoResult
 from actorcritic.functions import (
     Candidate,
@@ -36,6 +36,7 @@ __all__ = [
     "Candidate",
     "Critique",
     "EngineError",
+    "ExecutionCritic",
     "FunctionCritic",
     "InputError",
     "LoadOptions",

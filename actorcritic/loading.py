@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, Union
 
 from actorcritic.actor import ModelActor
-from actorcritic.critic import CalculationCritic, ModelCritic
+from actorcritic.critic import CalculationCritic, ExecutionCritic, ModelCritic
 from actorcritic.engines.langchain import LangChainEngine, is_chat_model
 from actorcritic.engines.load import load_engine
 from actorcritic.engines.load_reward import load_reward_engine
@@ -27,6 +27,7 @@ from actorcritic.protocols import Critic, Engine, RewardModel
 from actorcritic.reward_model import CriticRewardModel, EngineRewardModel, VerifierRewardModel
 from actorcritic.tasks.checkers import has_gold
 from actorcritic.tasks.oracle import OracleCritic, TaskVerifier
+from actorcritic.tools.sandboxes import sandbox_named
 from actorcritic.types import Problem, Reference, Sampling
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ __all__ = [
 Model: TypeAlias = Union[str, Engine, "BaseChatModel"]
 """A model spec, an engine, or a LangChain chat model."""
 
-MODEL_FREE_CRITICS = ("oracle", "calculate", "none")
-"""Critics that need no model, beside the model specs."""
+MODEL_FREE_CRITICS = ("oracle", "calculate", "execution", "execution:bubblewrap", "none")
+"""Critics that need no model, beside the model specs. `execution` runs code in the sandbox that it names, or `monty`."""
 
 VERIFIERS = ("oracle", "calculate")
 """Verifiers by name: the task's own checker or gold answer, which makes an oracle run; or recomputed equations."""
@@ -226,6 +227,8 @@ def _critic(spec: str, engine: EngineOf, actor: ModelActor) -> Critic | None:
         return OracleCritic()
     if spec == "calculate":
         return CalculationCritic()
+    if spec == "execution" or spec.startswith("execution:"):
+        return ExecutionCritic(sandbox=sandbox_named(spec.partition(":")[2] or "monty"))
     pair = _pair_folder(spec)
     if pair is not None:
         judge = engine(_critic_model(spec), EMBEDDED_THREADS)

@@ -62,7 +62,7 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
     split: Annotated[str | None, typer.Option(help="test or dev; of a task.", show_default="test")] = None,
     actor: Annotated[str, typer.Option(help="embedded or hf:PATH_OR_ID.")] = "embedded",
     critic: Annotated[
-        str | None, typer.Option(help="As --actor; or oracle, calculate, none.", show_default="the actor's")
+        str | None, typer.Option(help="As --actor; or oracle, calculate, execution, none.", show_default="the actor's")
     ] = None,
     reward_model: Annotated[str | None, typer.Option(help=REWARD_MODEL_HELP, show_default="none")] = None,
     verifier: Annotated[str | None, typer.Option(help=VERIFIER_HELP, show_default="none")] = None,

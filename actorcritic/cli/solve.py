@@ -68,7 +68,7 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
         str, typer.Option(help="embedded, hf:PATH_OR_ID, vllm:PATH_OR_ID or openai:MODEL@URL.")
     ] = "embedded",
     critic: Annotated[
-        str | None, typer.Option(help="As --actor; or oracle, calculate, none.", show_default="the actor's")
+        str | None, typer.Option(help="As --actor; or oracle, calculate, execution, none.", show_default="the actor's")
     ] = None,
     reward_model: Annotated[str | None, typer.Option(help=REWARD_MODEL_HELP, show_default="none")] = None,
     verifier: Annotated[str | None, typer.Option(help=VERIFIER_HELP, show_default="none")] = None,
