@@ -176,8 +176,10 @@ def test_the_shipped_pair_is_small_and_its_words_are_still_those_of_this_version
 
 
 def test_a_card_says_how_and_how_well() -> None:
-    notes = card.training_notes(stages.scaled(RECIPE, 0.5), Runtime())
-    assert "| actor 1 | 2,180 | 13.4 M | 0.002 |" in notes
+    recipe = stages.scaled(RECIPE, 0.5)
+    notes = card.training_notes(recipe, Runtime())
+    steps = 20 * recipe.actor_stages[0].schedule.chunks
+    assert f"| actor 1 | {steps:,} | {steps * 64 * 96 / 1e6:.1f} M | 0.002 |" in notes
     written = card.model_card(("countdown-3", "sudoku"), notes, "| sudoku | greedy | 0.6 |")
     assert written.startswith("---\nlicense: apache-2.0\n")
     assert notes in written
