@@ -189,6 +189,6 @@ def solution_of(text: str) -> Solution:
         Unreadable: it has no step.
     """
     steps = split_steps(text)
-    if not steps:
+    if not any(step.text for step in steps):
         raise Unreadable("a solution without a step")
     return Solution(steps=steps, answer=extract_answer(text))

@@ -162,37 +162,53 @@ async def _collect(
     jobs = {step.job_id(work, episode.problem.id, job): job for job in step.jobs(episode, work)}
     fresh = {name: job for name, job in jobs.items() if name not in past.done}
 
-    async def run(name: str, job: Job) -> Progressed:
+    async def run(name: str, job: Job) -> _Result:
         async with slots:
             return await _do(episode, name, job, past.calls.get(name, ()), log)
 
+    made = failed = tokens = 0
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(run(name, job)) for name, job in fresh.items()]
-    results = [task.result() for task in tasks]
+        for task in tasks:
+            # In the order of the jobs, so that timing changes nothing; what waits here has its calls in the log.
+            result = await task
+            if result.payload is not None:
+                kind = Kind.FAILED if result.failed else log.kind
+                log.note(kind, episode.problem.id, result.job, result.name, result.payload)
+            made += result.payload is not None and not result.failed
+            failed += result.failed
+            tokens += result.tokens
     return Progressed(
-        problem=episode.problem.id,
-        made=sum(result.made for result in results),
-        before=len(jobs) - len(fresh),
-        failed=sum(result.failed for result in results),
-        tokens=sum(result.tokens for result in results),
+        problem=episode.problem.id, made=made, before=len(jobs) - len(fresh), failed=failed, tokens=tokens
     )
 
 
-async def _do(episode: Episode, name: str, job: Job, calls: Sequence[Call], log: _Log) -> Progressed:
-    """Do one job and append what it brought, or why it brought nothing."""
-    problem = episode.problem.id
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Result:
+    """What a job brought."""
+
+    name: str
+    job: Job
+    payload: Made | None
+    """None = nothing to say."""
+    failed: bool
+    tokens: int
+
+
+async def _do(episode: Episode, name: str, job: Job, calls: Sequence[Call], log: _Log) -> _Result:
+    """Do one job; returns what it brought, or why it brought nothing."""
     lease = Ledger().lease(0)
     assert lease is not None  # an unlimited ledger always grants
     fresh: list[Call] = []
 
     def note_call(call: Call) -> None:
         fresh.append(call)
-        log.note(Kind.CALLED, problem, job, name, call_payload(call))
+        log.note(Kind.CALLED, episode.problem.id, job, name, call_payload(call))
 
     # Two runs of one seed draw alike, as their searches do; the job's name holds the seed.
     meter = CallMeter(lease, seed=derive_seed("collect", name), past=calls, on_call=note_call)
     made: Made | None = None
-    failure: Failure | None = None
+    failed = False
     try:
         made = await job.work(meter)
     except RecordError:
@@ -200,13 +216,11 @@ async def _do(episode: Episode, name: str, job: Job, calls: Sequence[Call], log:
     except ActorCriticError as error:
         where = "critic" if meter.calls and meter.calls[-1].role == "critic" else "actor"
         failure = Failure(where=where, type=type(error).__name__, message=str(error))
-    spend = {"spend": encode(lease.spent)}
-    if failure is not None:
-        log.note(Kind.FAILED, problem, job, name, {"failure": encode(failure), **spend})
-    elif made is not None:
-        log.note(log.kind, problem, job, name, {**made, **spend})
+        made, failed = {"failure": encode(failure)}, True
+    if made is not None:
+        made = {**made, "spend": encode(lease.spent)}
     tokens = sum(call.usage.logical_tokens for call in fresh)
-    return Progressed(problem=problem, made=made is not None, failed=failure is not None, tokens=tokens)
+    return _Result(name=name, job=job, payload=made, failed=failed, tokens=tokens)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

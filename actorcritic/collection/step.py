@@ -131,7 +131,8 @@ class CollectionStep:
 
     def asked(self, options: Options) -> frozenset[Asks]:
         """Return who is asked under these options."""
-        return self.asks | {who for (name, value), who in self.asks_when.items() if options[name] == value}
+        also: set[Asks] = {who for (name, value), who in self.asks_when.items() if options[name] == value}
+        return self.asks | also
 
     def check(self, work: Work) -> None:
         """Refuse players who cannot do what this step asks of them.

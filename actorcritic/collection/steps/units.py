@@ -127,7 +127,7 @@ def _unit(item: JsonValue, critic: str, steps: int) -> _Unit:
         if not isinstance(step, int) or isinstance(step, bool) or not 1 <= step <= steps:
             raise Unreadable(f"step {str(step)[:40]} of {steps}")
         place = step - 1
-    if severity not in SEVERITIES or not isinstance(severity, str):
+    if not isinstance(severity, str) or severity not in SEVERITIES:
         raise Unreadable(f"an unknown severity: {str(severity)[:40]!r}")
     if not isinstance(kind, str) or not isinstance(text, str) or not text.strip():
         raise Unreadable("a point without kind or text")
