@@ -205,6 +205,8 @@ SOLUTIONS = {
 
 def write_log(folder: Path, *, oracle: bool = False) -> Path:
     """Write the log into a new run folder and return it."""
+    from tests.export.log_events import collected_events  # noqa: PLC0415 - is made with what stands above
+
     pairs = [
         (Problem(id=name, prompt=text, checker="exact"), Reference(answer=gold, solution=SOLUTIONS.get(name)))
         for name, (text, gold) in PROBLEMS.items()
@@ -213,7 +215,11 @@ def write_log(folder: Path, *, oracle: bool = False) -> Path:
     create_run(folder, run="log", config=config, problems=pairs, created="2026-01-01T00:00:00")
     with FileRecorder(folder) as recorder:
         for write in (_apples, _bus, _coins, _tree, _desk, _late):
-            write(_Scribe(recorder, write.__name__.removeprefix("_"), oracle=oracle))
+            name = write.__name__.removeprefix("_")
+            scribe = _Scribe(recorder, name, oracle=oracle)
+            write(scribe)
+            for step, trial, payload in [event[1:] for event in collected_events() if event[0] == name]:
+                scribe.collected(step, trial, **payload)
     return folder
 
 
