@@ -28,6 +28,7 @@ TABLE = re.compile(r"\| recipe \| rows \| TRL \| paper \|\n(?:\|.*\n)+")
 VARIANTS = (
     "critique-grpo:form=logged",
     "critique-grpo:form=sdpo",
+    "deepcritic:form=grpo",
     "eef:form=turns",
     "faft:source=critique",
     "ilf:form=preference,select=checker",
