@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from actorcritic import loading
-from actorcritic.critic import CalculationCritic, ModelCritic
+from actorcritic.critic import CalculationCritic, ExecutionCritic, ModelCritic
 from actorcritic.engines.memo import MemoEngine
 from actorcritic.errors import InputError
 from actorcritic.formats.chat import ChatActorFormat, ChatCriticFormat
@@ -21,6 +21,7 @@ from actorcritic.tasks.oracle import OracleCritic
 from actorcritic.types import Problem, Verdict
 from tests.engines.reward_models import save_outcome, save_skywork
 from tests.engines.tiny import save_tiny
+from tests.tools.sandboxes import sandbox_of
 
 PROBLEM = Problem(id="p", prompt="Use 7, 13 and 14 to make 15.")
 
@@ -86,10 +87,23 @@ async def test_sharing_samples_wraps_every_engine_once() -> None:
 
 
 async def test_critics_that_need_no_model() -> None:
-    for spec, kind in (("oracle", OracleCritic), ("calculate", CalculationCritic)):
+    kinds = (("oracle", OracleCritic), ("calculate", CalculationCritic), ("execution", ExecutionCritic))
+    for spec, kind in kinds:
         roles = load_roles("embedded", spec)
         assert isinstance(roles.critic, kind) and len(roles.engines) == 1
         await roles.aclose()
+
+
+async def test_a_critic_by_execution_names_its_sandbox() -> None:
+    sandbox_of("bubblewrap")
+    roles = load_roles("embedded", "execution:bubblewrap")
+    assert isinstance(roles.critic, ExecutionCritic) and roles.critic.sandbox.name == "bubblewrap"
+    await roles.aclose()
+
+
+def test_an_unknown_sandbox_is_one_line() -> None:
+    with pytest.raises(InputError, match="unknown sandbox 'docker'; choose from: monty, bubblewrap"):
+        load_roles("embedded", "execution:docker")
 
 
 @pytest.mark.parametrize("spec", ["wish", "wish:x", "hf:", "vllm:x", "hf:/no/such/folder", "embedded:/no/such/folder"])

@@ -24,7 +24,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any, cast
 
 from actorcritic.errors import InputError, ToolError
-from actorcritic.tools.execution import Execution, Limits, Transcript, check_snippets, skip_rest
+from actorcritic.tools.execution import Execution, Limits, Transcript, check_snippets, conclude
 
 __all__ = ["BubblewrapSandbox"]
 
@@ -103,6 +103,8 @@ class BubblewrapSandbox:
             with open(reading, "rb", buffering=0) as reports:
                 try:
                     process = _start([*command, str(writing)], task, writing)
+                except OSError as error:
+                    raise ToolError(f"the sandbox 'bubblewrap' did not start: {error}") from error
                 finally:
                     os.close(writing)
                 _watch(process, reports, seen, self.limits)
@@ -111,8 +113,7 @@ class BubblewrapSandbox:
         done = [_read(report, self.limits.output) for report in seen.reports[: len(snippets)]]
         if len(done) < len(snippets):
             done.append(self._stopped(seen, process.returncode))
-        printed = seen.printed[: self.limits.output].decode(errors="replace")
-        return Transcript(executions=skip_rest(done, len(snippets)), printed=printed)
+        return conclude(done, len(snippets), seen.printed, self.limits.output)
 
     def _task(self, snippets: Sequence[str], token: str) -> dict[str, Any]:
         limits = self.limits
@@ -129,7 +130,7 @@ class BubblewrapSandbox:
         if seen.stopped_by == "seconds":
             return Execution(error=f"took longer than {self.limits.seconds:g} seconds", kind="limit")
         if seen.stopped_by == "output":
-            return Execution(error=f"printed more than {self.limits.output} bytes", kind="limit")
+            return Execution(error="reported too much", kind="limit")
         return Execution(error=f"the interpreter died (exit status {status})", kind="crashed")
 
 
@@ -211,9 +212,7 @@ def _watch(process: subprocess.Popen[bytes], reports: IO[bytes], seen: _Seen, li
                 _drain(selector)
 
 
-def _read_all(
-    selector: selectors.BaseSelector, seen: _Seen, limits: Limits
-) -> Iterator[tuple[object, bytes]]:
+def _read_all(selector: selectors.BaseSelector, seen: _Seen, limits: Limits) -> Iterator[tuple[object, bytes]]:
     """Yield what comes, until both ends are closed or the time is up."""
     ready, end = False, time.monotonic() + START_LIMIT
     while selector.get_map():

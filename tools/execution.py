@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from actorcritic.errors import InputError, ToolError
 
-__all__ = ["ErrorKind", "Execution", "Limits", "Sandbox", "Transcript", "check_snippets", "describe", "skip_rest"]
+__all__ = ["ErrorKind", "Execution", "Limits", "Sandbox", "Transcript", "check_snippets", "conclude", "describe"]
 
 MAX_CODE = 100_000
 """Characters of all snippets of one run."""
@@ -115,10 +115,14 @@ def check_snippets(snippets: Sequence[str]) -> None:
             raise ToolError("the code holds characters that are no text")
 
 
-def skip_rest(done: Sequence[Execution], count: int) -> tuple[Execution, ...]:
-    """Return so many executions: those that took place, then skipped ones."""
+def conclude(done: Sequence[Execution], count: int, printed: bytes, limit: int) -> Transcript:
+    """Return the transcript of so many snippets, of which these were run; who printed too much came to its limit."""
+    executions = list(done)
+    if len(printed) > limit and executions:
+        executions[-1] = Execution(error=f"printed more than {limit} bytes", kind="limit")
     skipped = Execution(error="not run: an earlier part did not end", kind="skipped")
-    return (*done, *[skipped] * (count - len(done)))
+    executions += [skipped] * (count - len(executions))
+    return Transcript(executions=tuple(executions), printed=printed[:limit].decode(errors="ignore"))
 
 
 def describe(transcript: Transcript) -> str:

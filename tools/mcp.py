@@ -57,7 +57,7 @@ async def mcp_tools(
                 tools += await client.get_tools(server_name=name)
         except TimeoutError as error:
             raise ToolError(f"the MCP server {name!r} did not list its tools within {seconds:g} seconds") from error
-        except Exception as error:  # noqa: BLE001 - a server may fail in any way, and the caller wants to know which
+        except Exception as error:
             raise ToolError(f"the MCP server {name!r} does not work: {_first(error)}") from error
     names = [tool.name for tool in tools]
     twice = sorted({name for name in names if names.count(name) > 1})

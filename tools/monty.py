@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from actorcritic.errors import InputError, ToolError
-from actorcritic.tools.execution import Execution, Limits, Transcript, check_snippets, skip_rest
+from actorcritic.tools.execution import Execution, Limits, Transcript, check_snippets, conclude
 
 if TYPE_CHECKING:
     from pydantic_monty import Monty, MontyError, MontySession
@@ -28,6 +28,8 @@ __all__ = ["MontySandbox", "show"]
 MAX_RECURSION = 500
 GRACE = 2.0
 """Seconds after the limit until a worker that does not stop by itself is killed."""
+PIECE = 65_536
+"""Bytes; output arrives in pieces that are smaller, and of one that exceeds the limit nothing would be kept."""
 MAX_DEPTH = 40
 """Of a value that is shown."""
 MAX_BITS = 10_000
@@ -59,7 +61,7 @@ class MontySandbox:
         check_snippets(snippets)
         from pydantic_monty import CollectString, MontyError  # noqa: PLC0415 - belongs to an extra
 
-        printed = CollectString(max_bytes=self.limits.output)
+        printed = CollectString(max_bytes=self.limits.output + PIECE)
         done: list[Execution] = []
         try:
             with self._checkout() as session:
@@ -67,7 +69,7 @@ class MontySandbox:
                     done.append(execution)
         except MontyError as error:
             raise ToolError(f"the sandbox 'monty' does not work: {error}") from error
-        return Transcript(executions=skip_rest(done, len(snippets)), printed=printed.output[: self.limits.output])
+        return conclude(done, len(snippets), printed.output.encode(), self.limits.output)
 
     def close(self) -> None:
         """See `Sandbox.close`."""
@@ -162,12 +164,8 @@ def _pieces(value: object, depth: int, limit: int) -> Iterator[str]:
     """Write a value lazily: parts that are shared many times over would fill the memory otherwise."""
     if depth > MAX_DEPTH:
         yield "..."
-    elif isinstance(value, (str, bytes)):
-        yield repr(value[:limit])
-    elif isinstance(value, int) and value.bit_length() > MAX_BITS:
-        yield f"<a whole number of {value.bit_length()} bits>"
-    elif isinstance(value, PLAIN):
-        yield repr(value)
+    elif isinstance(value, (str, bytes, *PLAIN)):
+        yield _plain(value, limit)
     elif isinstance(value, dict):
         yield from _braced("{", "}", _entries(value, ": ", depth, limit))
     elif isinstance(value, tuple(BRACKETS)):
@@ -184,6 +182,13 @@ def _pieces(value: object, depth: int, limit: int) -> Iterator[str]:
         yield value.text[:limit]
     else:
         yield f"<{type(value).__name__}>"
+
+
+def _plain(value: object, limit: int) -> str:
+    """Write a value that has no parts."""
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        return f"<a whole number of {value.bit_length()} bits>"
+    return repr(value[:limit] if isinstance(value, (str, bytes)) else value)
 
 
 class _Bare:

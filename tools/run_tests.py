@@ -1,7 +1,8 @@
 """Code against unit tests, in a sandbox: a report for a program, and its text for a model to learn from.
 
-The textual feedback is LeTI's (arXiv 2305.10314): the interpreter's own words on what failed. A test is an `assert` or a
-function `test_...()`. Code that sets out to deceive its tests (by what equals everything) can: they share an interpreter.
+The textual feedback is LeTI's (arXiv 2305.10314): the interpreter's own words on what failed. A test is an `assert` or
+a function `test_...()`. Code that sets out to deceive its tests, by what equals everything, can: they share an
+interpreter.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from actorcritic.errors import InputError
 from actorcritic.tools.execution import Limits, Sandbox
 from actorcritic.tools.sandboxes import SandboxName, open_sandbox
 
-__all__ = ["sandbox_of"]
+__all__ = ["LIMITS", "sandbox_of"]
 
 LIMITS = Limits(seconds=0.3, output=5_000)
 

@@ -57,13 +57,12 @@ def test_after_a_limit_the_rest_is_skipped(sandbox: Sandbox) -> None:
 
 def test_the_limits_are_those_given(sandbox: Sandbox) -> None:
     small = type(sandbox)(Limits(seconds=5, memory=64 * 2**20, output=200))  # type: ignore[call-arg]
-    many, large, long = small.run(["'x' * 1000", "len('x' * 10 ** 8)", "1"]).executions
+    many, large = small.run(["'x' * 1000", "len('x' * 10 ** 8)"]).executions
     assert many.value is not None and 200 <= len(many.value) <= 203
     assert large.kind == "limit" and "MemoryError" in (large.error or "")
     printed = small.run(["for _ in range(100):\n    print('x' * 100)"])
     assert printed.executions[0].kind == "limit" and 0 < len(printed.printed) <= 200
     small.close()
-    assert long.kind in (None, "skipped")
 
 
 @pytest.mark.parametrize("change", [{"seconds": 0}, {"memory": 1}, {"output": 0}, {"processes": 0}, {"files": -1}])
@@ -84,7 +83,7 @@ async def test_the_tool_answers_in_words() -> None:
     assert await tool.ainvoke({"code": "x = 1"}) == "no output"
     assert "ZeroDivisionError" in await tool.ainvoke({"code": "1 / 0"})
     assert str(await tool.ainvoke({"code": "x" * 200_000})).startswith("error: the code has 200000 characters")
-    assert "code" in str(tool.invoke({"wrong": 1}))
+    assert "validation error" in str(tool.invoke({"wrong": 1}))
 
 
 def test_an_unknown_sandbox_is_one_line() -> None:
@@ -106,7 +105,7 @@ def test_a_bubblewrap_that_does_not_work_is_an_error(tmp_path: Path, monkeypatch
     program.chmod(0o755)
     tmp_path.chmod(0o755)
     monkeypatch.setattr(shutil, "which", lambda name: str(program))
-    with pytest.raises(InputError, match="does not work here .*: allow unprivileged user namespaces") as caught:
+    with pytest.raises(InputError, match=r"does not work here .*: allow unprivileged user namespaces") as caught:
         open_sandbox("bubblewrap")
     assert "\n" not in str(caught.value)
 
