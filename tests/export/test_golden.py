@@ -26,6 +26,7 @@ GOLDEN = Path(__file__).with_name("golden")
 README = Path(__file__).parents[2] / "README.md"
 TABLE = re.compile(r"\| recipe \| rows \| TRL \| paper \|\n(?:\|.*\n)+")
 VARIANTS = (
+    "clear:stage=correct",
     "critique-grpo:form=logged",
     "critique-grpo:form=sdpo",
     "deepcritic:form=grpo",

@@ -10,6 +10,7 @@ from actorcritic.export.recipes import (
     agent_q,
     cct,
     cft,
+    clear,
     critic_sft,
     critique_grpo,
     critique_rl,
@@ -30,6 +31,7 @@ from actorcritic.export.recipes import (
     rft,
     s3ft,
     score,
+    self_talk,
 )
 from actorcritic.search.options import Options, OptionValue
 
@@ -41,6 +43,7 @@ RECIPES: Mapping[str, Recipe] = {
         agent_q,
         cct,
         cft,
+        clear,
         critic_sft,
         critique_grpo,
         critique_rl,
@@ -61,6 +64,7 @@ RECIPES: Mapping[str, Recipe] = {
         rft,
         s3ft,
         score,
+        self_talk,
     )
 }
 
