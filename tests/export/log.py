@@ -183,6 +183,11 @@ class _Scribe:
     def collected(self, step: str, number: int, **payload: JsonValue) -> None:
         self.journal.note(Kind.DERIVED, Trial(id=number, action=Action.PROPOSE), {"step": step, **payload})
 
+    def searched(self, best: int, trials: list[JsonValue], values: list[JsonValue]) -> None:
+        """Finish a search that visited every one of these trials once."""
+        visits: list[JsonValue] = [1] * len(trials)
+        self.finish(best, {"trials": trials, "visits": visits, "values": values})
+
     def finish(self, best: int, tree: JsonValue = None) -> None:
         payload: dict[str, JsonValue] = {"best": best, "answer": None, "stopped_by": "completed"}
         self.journal.note(Kind.FINISHED, payload=payload if tree is None else {**payload, "tree": tree})
@@ -238,7 +243,7 @@ def _apples(log: _Scribe) -> None:
     log.collected("feedback", 0, by="stub", passed=True, messages=[])
     log.collected("feedback", 3, by="stub", passed=False, messages=["Nobody has 7 apples before eating."])
     _reflect(log)
-    log.finish(best=0)
+    log.searched(0, [0, 3], [1.0, 0.2])
 
 
 def _reflect(log: _Scribe) -> None:
@@ -293,7 +298,7 @@ def _coins(log: _Scribe) -> None:
     log.collected("rationalise", 0, solution=encode(hinted), correct=True)
     own_words = solved("30 cents and 20 cents are 50 cents.", answer="50")
     log.collected("paraphrase", 0, model="stub-actor", solution=encode(own_words), correct=True, equivalent=True)
-    log.finish(best=0)
+    log.searched(0, [0, 1], [0.1, 0.0])
 
 
 def _tree(log: _Scribe) -> None:
@@ -320,7 +325,7 @@ def _desk(log: _Scribe) -> None:
         {"at": 1, "faithful": True, "rollouts": [{"solution": encode(won), "correct": True}]},
     ]
     log.collected("resimulate", 1, student="stub-student", every=1, states=states)
-    log.finish(best=0)
+    log.searched(0, [0, 1], [1.0, 0.0])
 
 
 def _verdicts() -> Iterator[tuple[int, Critique]]:

@@ -103,5 +103,11 @@ def _written() -> Iterator[Event]:
 
 
 def _unlikely() -> Iterator[Event]:
-    for problem, trial, perplexity in (("apples", 0, 1.2), ("bus", 1, 2.5), ("tree", 4, 3.0), ("desk", 0, 1.1)):
+    for problem, trial, perplexity in (
+        ("apples", 0, 1.2),
+        ("bus", 1, 2.5),
+        ("coins", 1, 4.0),
+        ("tree", 4, 5.0),
+        ("desk", 0, 1.1),
+    ):
         yield problem, "perplexity", trial, {"model": "stub-actor", "tokens": 4, "perplexity": perplexity}
