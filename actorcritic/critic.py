@@ -1,8 +1,8 @@
 """Critics: who judges solutions step by step.
 
-`ModelCritic` asks a language model, `FunctionCritic` wraps the caller's own function. Without a model, `CalculationCritic`
-checks equations with the calculator and `ExecutionCritic` runs code against the tests that a problem shows. What cannot
-be judged is unscored, never a pass.
+`ModelCritic` asks a language model, `FunctionCritic` wraps the caller's own function. Without a model,
+`CalculationCritic` checks equations with the calculator and `ExecutionCritic` runs code against the tests that a
+problem shows. What cannot be judged is unscored, never a pass.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ Model: TypeAlias = Union[str, Engine, "BaseChatModel"]
 """A model spec, an engine, or a LangChain chat model."""
 
 MODEL_FREE_CRITICS = ("oracle", "calculate", "execution", "execution:bubblewrap", "none")
-"""Critics that need no model, beside the model specs. `execution` runs code in the sandbox that it names, or `monty`."""
+"""Critics that need no model, beside the model specs; `execution` runs code, in `monty` unless it names a sandbox."""
 
 VERIFIERS = ("oracle", "calculate")
 """Verifiers by name: the task's own checker or gold answer, which makes an oracle run; or recomputed equations."""

@@ -175,7 +175,7 @@ def _read(report: Mapping[str, object], limit: int) -> Execution:
 
 def _start(command: Sequence[str], task: IO[bytes], writing: int) -> subprocess.Popen[bytes]:
     # For root the kernel counts no processes, so root runs the sandbox as nobody.
-    other: Mapping[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    nobody = os.geteuid() == 0
     return subprocess.Popen(
         command,
         stdin=task,
@@ -185,7 +185,9 @@ def _start(command: Sequence[str], task: IO[bytes], writing: int) -> subprocess.
         env=ENVIRONMENT,
         cwd="/",
         start_new_session=True,
-        **other,
+        user=NOBODY if nobody else None,
+        group=NOBODY if nobody else None,
+        extra_groups=[] if nobody else None,
     )
 
 

@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from datetime import time as time_of_day
 from importlib.util import find_spec
@@ -35,7 +35,6 @@ MAX_DEPTH = 40
 MAX_BITS = 10_000
 """Of a whole number that is shown; Python itself refuses to write much larger ones."""
 FIRST_SNIPPET = "<python-input-0>"
-BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", deque: "[]"}
 PLAIN = (bool, int, float, complex, type(None), type, range, date, time_of_day, timedelta)
 
 
@@ -168,20 +167,25 @@ def _pieces(value: object, depth: int, limit: int) -> Iterator[str]:
         yield _plain(value, limit)
     elif isinstance(value, dict):
         yield from _braced("{", "}", _entries(value, ": ", depth, limit))
-    elif isinstance(value, tuple(BRACKETS)):
-        opening, closing = next(signs for kind, signs in BRACKETS.items() if isinstance(value, kind))
-        if isinstance(value, (set, frozenset)) and not value:
-            opening, closing = "set(", ")"
-        if isinstance(value, tuple) and len(value) == 1:
-            closing = ",)"
+    elif isinstance(value, (list, tuple, set, frozenset, deque)):
+        opening, closing = _brackets(value)
         yield from _braced(opening, closing, (_pieces(item, depth + 1, limit) for item in value))
     elif isinstance(attributes := getattr(value, "attributes", None), dict):
-        names = {_Bare(name): item for name, item in attributes.items()}
+        names: dict[object, object] = {_Bare(name): item for name, item in attributes.items()}
         yield from _braced(f"{getattr(value, 'name', 'object')}(", ")", _entries(names, "=", depth, limit))
     elif isinstance(value, _Bare):
         yield value.text[:limit]
     else:
         yield f"<{type(value).__name__}>"
+
+
+def _brackets(value: Collection[object]) -> tuple[str, str]:
+    """Return what stands before and after the items of a collection."""
+    if isinstance(value, tuple):
+        return "(", ",)" if len(value) == 1 else ")"
+    if isinstance(value, (set, frozenset)):
+        return ("{", "}") if value else ("set(", ")")
+    return "[", "]"
 
 
 def _plain(value: object, limit: int) -> str:

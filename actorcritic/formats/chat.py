@@ -35,7 +35,7 @@ from actorcritic.types import (
 __all__ = ["ChatActorFormat", "ChatCriticFormat", "render_critique"]
 
 _TAGS = ("<think", "</think")
-_FORMS = frozenset({"math", "exact", "countdown", "sudoku", "arithmetic", "reasoning-gym"})
+_FORMS = frozenset({"math", "exact", "countdown", "sudoku", "arithmetic", "reasoning-gym", "python-tests"})
 """Checkers with a prompt of their own that says how to write a solution; the others get that of `exact`."""
 
 CHARACTERS_PER_TOKEN = 3

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from actorcritic import answers
 from actorcritic.errors import InputError
-from actorcritic.tasks import arithmetic, countdown, gym, sudoku
+from actorcritic.tasks import arithmetic, countdown, gym, python_tests, sudoku
 from actorcritic.tasks.labels import StepLabel
 from actorcritic.types import Problem, Reference, Solution
 
@@ -71,7 +71,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
 }
 
-CHECKERS = (*FAMILIES, *answers.CHECKERS, gym.CHECKER)
+CHECKERS = (*FAMILIES, *answers.CHECKERS, gym.CHECKER, python_tests.CHECKER)
 """Every checker by name."""
 
 
@@ -102,6 +102,8 @@ async def vote_key(problem: Problem, solution: Solution) -> str | None:
     if name in FAMILIES:
         family, steps = FAMILIES[name], _texts(solution)
         return family.vote_key(problem.text, steps) or family.plain_answer(steps, solution.answer or "")
+    if name == python_tests.CHECKER:
+        return python_tests.vote_key(solution)
     if name == gym.CHECKER:
         return None if solution.answer is None else gym.vote_key(solution.answer)
     return None if solution.answer is None else await answers.vote_key(answers.CHECKERS[name], solution.answer)
@@ -116,7 +118,7 @@ async def verify(problem: Problem, solution: Solution | None, reference: Referen
     """Return whether a solution is right; a missing or cut-off one is wrong.
 
     Returns:
-        None where there is nothing to compare with: no exact rules and no gold answer.
+        None where there is nothing to compare with (no exact rules, no gold answer) or no sandbox knows the program.
     """
     name = checker_of(problem)
     if name in FAMILIES:
@@ -127,6 +129,8 @@ async def verify(problem: Problem, solution: Solution | None, reference: Referen
         return await asyncio.to_thread(gym.solved, problem, solution.answer)
     if reference.answer is None:
         return None
+    if name == python_tests.CHECKER:
+        return solution is not None and await asyncio.to_thread(python_tests.solved, solution, reference.answer)
     if solution is None or not solution.complete or solution.answer is None:
         return False
     return await answers.equivalent(answers.CHECKERS[name], solution.answer, reference.answer)

@@ -120,6 +120,7 @@ def test_a_chat_whose_last_word_is_a_tool() -> None:
         ("sudoku", "q", "r1c2"),
         ("arithmetic", "q", "3 + 9 = 12"),
         ("reasoning-gym", "q", r"\boxed"),
+        ("python-tests", "q", "```python"),
     ],
 )
 def test_the_form_follows_the_checker(checker: str | None, prompt: str, form: str) -> None:

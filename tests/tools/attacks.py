@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ ATTACKS: Mapping[str, Attack] = {
 
 
 @contextmanager
-def open_target(folder: Path) -> Iterator[Target]:
+def open_target(folder: Path) -> Generator[Target, None, None]:
     """Lay out what attacks are after: a file, an open file, a variable, a port, a socket; all of it this process's."""
     secret = folder / "secret.txt"
     secret.write_text(SECRET)

@@ -13,7 +13,7 @@ from tests.tools.sandboxes import sandbox_of
 QUICK = frozenset(
     "ctypes-open environment exit-hard fill-disk fork-bomb memory-list read-secret signal-parent socket-back".split()
 )
-"""Those that the ordinary run tries on the operating system's sandbox, where each takes a process; all others are slow."""
+"""Those that the ordinary run tries on the operating system's sandbox, where each takes a process; others are slow."""
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ async def test_a_server_needs_a_command_or_an_address(server: dict[str, Any]) ->
 
 
 async def test_a_server_that_does_not_start_is_named() -> None:
-    with pytest.raises(ToolError, match="'sums' does not work: .*/no/such/program"):
+    with pytest.raises(ToolError, match=r"'sums' does not work: .*/no/such/program"):
         await mcp_tools({"sums": {"command": "/no/such/program"}})
 
 
