@@ -25,7 +25,7 @@ VLLM_OVERRIDES := ci/overrides-vllm.txt
 VLLM_TORCH = $(if $(TORCH_INDEX)$(PIP_FIND_LINKS),$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
 	$(addprefix --find-links ,$(PIP_FIND_LINKS)),--torch-backend cpu)
 
-.PHONY: help demo install test lint types test-full bench-engine bench-pair bench-search bench-graph bench-utilisation bench-peers bench-trajectory bench-engines test-vllm clean
+.PHONY: help demo install test lint types test-full bench-engine bench-pair bench-search bench-graph bench-utilisation bench-peers bench-trajectory bench-engines bench-sandbox test-vllm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -78,6 +78,9 @@ bench-trajectory: $(STAMPS)/install ## what the log costs: events per second, sh
 
 bench-engines: .venv-vllm/stamp ## how full searches keep vLLM, what they share of its cache, what schemas and deaths cost
 	$(VLLM_BIN)/python -m tests.benchmarks.engines
+
+bench-sandbox: $(STAMPS)/install ## attacks that each sandbox blocks, and milliseconds per call
+	$(BIN)/python -m tests.benchmarks.sandbox
 
 clean: ## remove what was built; run folders stay
 	rm -rf .venv .venv-vllm build dist *.egg-info .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis

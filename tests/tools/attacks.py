@@ -104,7 +104,12 @@ def open_target(folder: Path) -> Generator[Target, None, None]:
         local.listen()
         for listening in (server, local):
             threading.Thread(target=_accept, args=(listening, reached), daemon=True).start()
-        yield Target(secret, server.getsockname()[1], reached)
+        try:
+            yield Target(secret, server.getsockname()[1], reached)
+        finally:
+            # A thread that still waits in it would keep the socket, and its name, open.
+            for listening in (server, local):
+                listening.shutdown(socket.SHUT_RDWR)
 
 
 def _accept(listening: socket.socket, reached: threading.Event) -> None:
