@@ -3,9 +3,9 @@
     python -m tests.benchmarks.sandbox [--calls 50] [--seconds 1.0] [--sandboxes monty,bubblewrap]
 
 An attack is blocked where it gets nothing of the caller's, does no harm, and the caller goes on;
-`tests/tools/attacks.py` says how that is seen. A call is `sum(range(1000))` in a fresh interpreter, by the clock: `start` the first, with all
-that has to be started, `median` and `p95` the others. The last line is JSON; the exit code is 1 if an attack has
-succeeded.
+`tests/tools/attacks.py` says how that is seen. A call is `sum(range(1000))` in a fresh interpreter, by the clock:
+`start` is the first, with all that has to be started, `median` and `p95` are of the others. The last line is JSON; the
+exit code is 1 if an attack has succeeded.
 """
 
 from __future__ import annotations
