@@ -27,7 +27,7 @@ __all__ = ["RECIPE"]
 
 TEMPLATE = "export_crl"
 GENERATE, CRITIQUE = "gen", "crl"
-LABELS = ("True", "False")
+LABELS: tuple[str, ...] = ("True", "False")
 
 
 def _rows(episode: Episode, setting: Setting) -> Iterator[Result]:
@@ -77,7 +77,7 @@ def _mix(rows: Sequence[Row], setting: Setting) -> Iterable[Result]:
     pools = {label: [row for row in judging if row.columns["label"] == label] for label in LABELS}
     room = int(setting.options.real("share") * len(problems) + 0.5)
     chosen: dict[str, Row] = {}
-    counts = dict.fromkeys(LABELS, 0)
+    counts: dict[str, int] = dict.fromkeys(LABELS, 0)
     while len(chosen) < room and any(pools.values()):
         # The label that is rarer so far, of those that are left.
         label = min((label for label in LABELS if pools[label]), key=lambda label: counts[label])

@@ -50,7 +50,7 @@ def _rows(episode: Episode, setting: Setting) -> Iterator[Result]:
     if complexity is None:
         yield Drop("problem of unknown complexity")
         return
-    columns: Columns = {"perplexity": complexity[1], "tools": _has_tools(episode)}
+    columns: Columns = {"perplexity": complexity[1], "has_tools": _has_tools(episode)}
     if setting.form == "warm-up":
         yield _gold(episode, complexity[0], columns, setting)
         return
@@ -148,7 +148,7 @@ def _arrange(rows: Sequence[Row], setting: Setting) -> Iterable[Result]:
         return
     kept: set[str] = set()
     for tools in (True, False):
-        problems = list({row.problem: row for row in rows if row.columns["tools"] is tools}.values())
+        problems = list({row.problem: row for row in rows if row.columns["has_tools"] is tools}.values())
         chosen = hardest([_perplexity(row) for row in problems], setting.options.real("share"))
         kept.update(problems[place].problem for place in chosen)
     for row in rows:

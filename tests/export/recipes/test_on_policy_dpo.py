@@ -34,8 +34,9 @@ def scored(trial: int, text: str, score: float) -> EpisodeAttempt:
 
 def shares(mode: float) -> NDArray[np.float64]:
     """Return a softmax policy over the arms with one parameter, so that arms near each other are learnt together."""
-    weights = np.exp(-2 * (np.arange(ARMS) - mode) ** 2)
-    return weights / weights.sum()
+    weights: NDArray[np.float64] = np.exp(-2 * (np.arange(ARMS) - mode) ** 2)
+    made: NDArray[np.float64] = weights / weights.sum()
+    return made
 
 
 def reward(arm: int) -> float:
