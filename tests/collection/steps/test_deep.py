@@ -19,6 +19,7 @@ def teacher(request: GenerateRequest) -> str:
     """Take every step for correct at first; find the mistake in every other deeper look."""
     text = asked(request)
     if "Two judgements" in text:
+        assert "3 + 4" not in text or "Bags are no apples." in text, "merged with one whose verdict is the label's"
         return "<critique>\nIt looks right; checked again, it is not.\n</critique>"
     if "A reviewer's judgement" in text and "3 + 4" in text:
         return judged("Bags are no apples.", "incorrect" if "in a way that" in text else "correct")
@@ -71,3 +72,10 @@ def test_what_cannot_be_read_is_unscored_and_merges_with_nothing(run: Path) -> N
     (step,) = one["steps"]
     assert {step["initial"]["verdict"], *(deeper["verdict"] for deeper in step["deeper"])} == {"unscored"}
     assert step["merged"] is None
+
+
+def test_nothing_is_merged_where_no_deeper_look_finds_the_error(run: Path) -> None:
+    who = players(critic=lambda request: judged("It holds.", "correct"))
+    collect(run, "deep-critique:n=4,label=rollouts,attempts=wrong", who)
+    ((_, one),) = made(run, "deep-critique", "apples")
+    assert one["steps"][0]["merged"] is None and len(one["steps"][0]["deeper"]) == 4
