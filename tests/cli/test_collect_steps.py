@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from actorcritic.cli import collect_steps
 from actorcritic.cli.app import run
 from actorcritic.codec import decode
-from actorcritic.collection.running import Progressed
+from actorcritic.collection.running import Progressed, collect_step
 from actorcritic.trajectory.episodes import read_episodes
 from actorcritic.types import Critique, Verdict
 
@@ -118,18 +117,16 @@ def test_one_clear_line_for_a_mistake(command: Command, collected: Path, argumen
 def test_an_interruption_keeps_what_was_made(
     command: Command, collected: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = collect_steps.collect_step
-
     async def broken(*arguments: Any, hear: Callable[[Progressed], None], **more: Any) -> None:
         def hear_one(done: Progressed) -> None:
             hear(done)
             signal.raise_signal(signal.SIGINT)
 
-        await whole(*arguments, hear=hear_one, **more)
+        await collect_step(*arguments, hear=hear_one, **more)
 
-    monkeypatch.setattr(collect_steps, "collect_step", broken)
+    monkeypatch.setattr("actorcritic.cli.collect_steps.collect_step", broken)
     stopped = command("collect", "--from", collected, "--step", "step-rollouts:n=1", "--concurrency", 1)
     assert stopped.code == 130 and "go on with the same command" in stopped.err
-    monkeypatch.setattr(collect_steps, "collect_step", whole)
+    monkeypatch.undo()
     again = report(command("collect", "--from", collected, "--step", "step-rollouts:n=1", "--json"))
     assert again["before"] == 3 and again["made"] == 3, "that of the first problem was kept"

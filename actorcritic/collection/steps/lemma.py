@@ -37,7 +37,7 @@ from actorcritic.templates import load_template, quote
 from actorcritic.trajectory.episodes import Episode
 from actorcritic.types import JsonValue, Solution
 
-__all__ = ["ANALYSE_ERROR", "INJECT_ERROR", "REFLECT"]
+__all__ = ["ANALYSE_ERROR", "INJECT_ERROR", "REFLECT", "count_types"]
 
 STRATEGIES = ("fix-continue", "fresh-restart")
 UNKNOWN = "(many answers are right)"
