@@ -41,13 +41,15 @@ class Target:
 
     secret: Path
     port: int
+    socket: str
+    """Name of a Unix socket, after the zero byte that stands for no file."""
     reached: threading.Event
     """Set when somebody has reached the port or the socket."""
 
     def fill(self, code: str) -> str:
         """Put the target's own things into an attack."""
         fields = {"secret": self.secret, "folder": self.secret.parent, "port": self.port, "pid": os.getpid()}
-        for name, value in {**fields, "marker": MARKER}.items():
+        for name, value in {**fields, "marker": MARKER, "socket": self.socket}.items():
             code = code.replace(f"<{name}>", str(value))
         return code
 
@@ -100,12 +102,13 @@ def open_target(folder: Path) -> Generator[Target, None, None]:
     ):
         os.set_inheritable(kept.fileno(), True)
         patch.setenv("ATTACKED", SECRET)
-        local.bind(f"\0{MARKER}-{os.getpid()}")
+        name = f"{folder.name}-{os.getpid()}"
+        local.bind(f"\0{name}")
         local.listen()
         for listening in (server, local):
             threading.Thread(target=_accept, args=(listening, reached), daemon=True).start()
         try:
-            yield Target(secret, server.getsockname()[1], reached)
+            yield Target(secret, server.getsockname()[1], name, reached)
         finally:
             # A thread that still waits in it would keep the socket, and its name, open.
             for listening in (server, local):

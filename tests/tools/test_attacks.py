@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from actorcritic.tools import bubblewrap
+from actorcritic.tools.execution import Limits
 from actorcritic.tools.sandboxes import SandboxName
 from tests.tools.attacks import ATTACKS, BREACH, Attack, Target, carry_out, open_target
 from tests.tools.sandboxes import sandbox_of
@@ -40,3 +43,12 @@ def test_there_are_enough_of_them() -> None:
 def test_an_attack_that_succeeds_is_seen(target: Target) -> None:
     for code in (f"print({BREACH!r})", "print('the-callers-' + 'own-words')"):
         assert carry_out(Attack("open", code), sandbox_of("monty"), target) is not None
+
+
+def test_without_walls_attacks_succeed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox_of("bubblewrap")
+    monkeypatch.setattr(bubblewrap, "_confine", lambda program, python, limits: ())
+    with open_target(tmp_path) as target:
+        bare = bubblewrap.BubblewrapSandbox(Limits(seconds=5))
+        for name in ("read-passwd", "host-name", "socket-back"):
+            assert carry_out(ATTACKS[name], bare, target) is not None

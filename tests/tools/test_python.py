@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +131,33 @@ def test_a_process_that_is_left_behind_dies_with_the_run() -> None:
     sandbox, mark = sandbox_of("bubblewrap"), "600.0625"
     code = f"import subprocess\nsubprocess.Popen(['sleep', '{mark}'], start_new_session=True).pid > 0"
     assert sandbox.run([code]).executions[0].value == "True"
-    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-    assert lines and not any(mark.encode() in line for line in lines)
+    assert _wait_for(mark, running=False)
+
+
+@pytest.mark.slow
+def test_what_runs_dies_with_a_caller_that_is_killed() -> None:
+    sandbox_of("bubblewrap")
+    mark = "600.03125"
+    program = (
+        "from actorcritic.tools.execution import Limits\nfrom actorcritic.tools.sandboxes import open_sandbox\n"
+        f"code = \"import subprocess\\nsubprocess.run(['sleep', '{mark}'])\"\n"
+        "open_sandbox('bubblewrap', Limits(seconds=100)).run([code])"
+    )
+    with subprocess.Popen([sys.executable, "-c", program]) as caller:
+        assert _wait_for(mark, running=True)
+        caller.kill()
+    assert _wait_for(mark, running=False)
+
+
+def _wait_for(mark: str, *, running: bool) -> bool:
+    """Wait until a process with this mark in its command is running, or none is; False if that takes a minute."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        commands = subprocess.run(["ps", "-eo", "comm,args"], capture_output=True, text=True, check=True).stdout
+        if any(line.startswith("sleep") and mark in line for line in commands.splitlines()) == running:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_reports_that_the_code_forges_are_not_taken() -> None:
