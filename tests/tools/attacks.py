@@ -117,7 +117,7 @@ def open_target(folder: Path) -> Generator[Target, None, None]:
 
 def _accept(listening: socket.socket, reached: threading.Event) -> None:
     try:
-        listening.accept()
+        listening.accept()[0].close()
     except OSError:
         return
     reached.set()
