@@ -95,8 +95,8 @@ def test_a_benchmark_is_excluded(command: Command, run: Path, problems: Path, tm
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "name a recipe with --recipe: agent-q, cft"),
-        (("--recipe", "nonsense", "--dry-run"), "unknown recipe 'nonsense'; choose from: agent-q, cft"),
+        ((), "name a recipe with --recipe: agent-q, cct, cft"),
+        (("--recipe", "nonsense", "--dry-run"), "unknown recipe 'nonsense'; choose from: agent-q, cct, cft"),
         (("--recipe", "rft:cap=0", "--dry-run"), "option cap=0 is refused"),
         (("--recipe", "rft:size=1", "--dry-run"), "no option 'size'; choose from: cap"),
         (("--recipe", "rft:cap", "--dry-run"), "write each option once"),
