@@ -110,8 +110,8 @@ RECIPE = Recipe(
     ),
     pool_size=24_000,
 )
-"""64 M tokens, 69 minutes: a little arithmetic (too little yet: greedy .16), and of the other families as much as a recipe
-without it would give them."""
+"""64 M tokens, 69 minutes. A little arithmetic (too little yet: greedy .16); of the other families as much as a
+recipe without it would give them."""
 
 
 def scaled(recipe: Recipe, scale: float) -> Recipe:
