@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from actorcritic.budget import Spend
 from actorcritic.cli.runs import Run, RunConfig
-from actorcritic.cli.solve import Item, check_budget
+from actorcritic.cli.solve import Item, prepare
 from actorcritic.cli.tally import Collected, Hear
 from actorcritic.codec import decode
 from actorcritic.graphs.session import ProblemResult, Session
-from actorcritic.graphs.settings import SearchSettings, check_roles
+from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import solve_all
 from actorcritic.loading import Roles
 from actorcritic.tasks.checkers import checker_of, verify
@@ -54,20 +53,8 @@ def collect_shard(
     Raises:
         InputError: something cannot work; nothing has been written or spent.
     """
-    problems = [item.problem for item in items]
-    settings = config.settings()
-    config.check(settings, problems)
-    config.check_used(settings)
-    roles = config.load()
+    roles, settings = prepare(config, items)
     pairs = [(item.problem, item.reference) for item in items]
-    settings = replace(
-        settings,
-        exact=roles.exact,
-        trial_tokens=roles.trial_tokens(problems),
-        scorers=config.scorers(roles, pairs),
-    )
-    check_roles(settings.strategy, roles.critic, scorers=settings.scorers)
-    check_budget(roles, settings, items)
     mine = [pair for pair in pairs if shard.holds(pair[0].id)]
     origin = config.provenance(roles)
     with Run.open(config, pairs, provenance=origin, create=create, resume=resume, shard=shard) as run:

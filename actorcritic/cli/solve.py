@@ -32,7 +32,7 @@ from actorcritic.tasks.checkers import checker_of, verify
 from actorcritic.tasks.sources import TASK_NAMES, draw_problems
 from actorcritic.types import Problem, Reference
 
-__all__ = ["Item", "check_budget", "collect", "solve"]
+__all__ = ["Item", "check_budget", "collect", "prepare", "solve"]
 
 OF_A_TASK = 10
 """How many problems of a task, unless --limit says otherwise."""
@@ -132,6 +132,19 @@ def _begin(config: RunConfig, items: Sequence[Item], out: Path | None, resume: P
     Raises:
         InputError: something cannot work; nothing has been written or spent.
     """
+    roles, settings = prepare(config, items)
+    pairs = [(item.problem, item.reference) for item in items]
+    origin = config.provenance(roles)
+    with Run.open(config, pairs, provenance=origin, create=out, resume=resume) as run:
+        return asyncio.run(_work(items, roles, settings, run, concurrency=config.concurrency, as_json=as_json))
+
+
+def prepare(config: RunConfig, items: Sequence[Item]) -> tuple[Roles, SearchSettings]:
+    """Check everything that can be checked, load the models, and return them with how they are to search.
+
+    Raises:
+        InputError: something cannot work; nothing has been written or spent.
+    """
     problems = [item.problem for item in items]
     settings = config.settings()
     config.check(settings, problems)
@@ -147,9 +160,7 @@ def _begin(config: RunConfig, items: Sequence[Item], out: Path | None, resume: P
     )
     check_roles(settings.strategy, roles.critic, scorers=settings.scorers)
     check_budget(roles, settings, items)
-    origin = config.provenance(roles)
-    with Run.open(config, pairs, provenance=origin, create=out, resume=resume) as run:
-        return asyncio.run(_work(items, roles, settings, run, concurrency=config.concurrency, as_json=as_json))
+    return roles, settings
 
 
 def collect(problem: str | None, problems: Path | None, limit: int | None, task: str | None = None) -> Sequence[Item]:

@@ -61,7 +61,7 @@ class CollectReport(BaseModel):
     failed: int
     """Problems whose search failed as a whole."""
     seconds: float
-    """Of this session alone."""
+    """Of this call alone, not of those that it goes on from."""
 
 
 @dataclass(slots=True, kw_only=True)
