@@ -16,7 +16,7 @@ from typing import Literal
 from actorcritic.errors import BudgetExhausted, InputError
 from actorcritic.types import Role, Usage
 
-__all__ = ["Budget", "Charge", "Grant", "Lease", "Ledger", "PrefixTree", "Spend"]
+__all__ = ["Budget", "Charge", "Grant", "Lease", "Ledger", "PrefixTree", "Price", "Spend"]
 
 NEVER = 2**62
 
@@ -45,6 +45,34 @@ class Budget:
             limit: float | None = getattr(self, name)
             if limit is not None and not limit > 0:
                 raise InputError(f"the budget of {name} must be above 0, not {limit}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What a model costs per million tokens; cached prompt tokens may be cheaper."""
+
+    prompt: float = 0.0
+    completion: float = 0.0
+    cached: float | None = None
+    """None = as `prompt`."""
+
+    def of(self, usage: Usage) -> float:
+        """Return the money that a call cost."""
+        cached = self.prompt if self.cached is None else self.cached
+        fresh = usage.prompt_tokens - usage.cached_tokens
+        return (fresh * self.prompt + usage.cached_tokens * cached + usage.completion_tokens * self.completion) / 1e6
+
+    def affordable(self, prompt_tokens: int, money: float) -> int:
+        """Return how many completion tokens the money pays for after a prompt of which nothing is cached; may be 0."""
+        rest = money * 1e6 - prompt_tokens * max(self.prompt, self.cached or 0.0)
+        if rest < 0:
+            return 0
+        return NEVER if self.completion == 0 else min(NEVER, int(rest / self.completion))
+
+    @property
+    def dearest(self) -> float:
+        """What one token costs at most."""
+        return max(self.prompt, self.completion, self.cached or 0.0) / 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,8 +183,8 @@ class Lease:
         local = self._local.get(model)
         return len(prompt_ids) - max(known, local.match(prompt_ids) if local else 0)
 
-    def admit(self, model: str, prompt_ids: Sequence[int], max_tokens: int) -> Grant:
-        """Reserve one call, its completion cut to what is left.
+    def admit(self, model: str, prompt_ids: Sequence[int], max_tokens: int, price: Price | None = None) -> Grant:
+        """Reserve one call, its completion cut to what is left in tokens and to what the money left pays for.
 
         Raises:
             BudgetExhausted: not even the prompt and one completion token fit, or no call or money is left.
@@ -171,6 +199,10 @@ class Lease:
             max_tokens = min(max_tokens, self.tokens - spent.logical_tokens - new)
         if max_tokens < 1:
             raise BudgetExhausted("tokens")
+        if self.money is not None and price is not None:
+            max_tokens = min(max_tokens, price.affordable(len(prompt_ids), self.money - self._spent.money))
+            if max_tokens < 1:
+                raise BudgetExhausted("money")
         return Grant(new_prompt_tokens=new, max_tokens=max_tokens)
 
     def charge(self, charge: Charge) -> Usage:
@@ -190,15 +222,25 @@ class Lease:
 class Ledger:
     """The account of one problem. Mutable; leases are taken and committed in trial order."""
 
-    def __init__(self, budget: Budget | None = None, *, width: int = 1, spend: Spend | None = None) -> None:
+    def __init__(
+        self,
+        budget: Budget | None = None,
+        *,
+        width: int = 1,
+        spend: Spend | None = None,
+        token_price: float | None = None,
+    ) -> None:
         """Open an account.
 
         Args:
             budget: The limits; None = none.
             width: How many leases may be open at a time; what is left is shared by those that may run side by side.
             spend: What was spent before, where a run goes on.
+            token_price: What a token costs at most. With it, trials whose tokens are known run side by side under a
+                limit of money; None = unknown: they run in turn.
         """
         self._width = width
+        self._token_price = token_price
         self.budget = budget if budget is not None else Budget()
         self._trees: dict[str, PrefixTree] = {}
         self._spend = spend if spend is not None else Spend()
@@ -253,7 +295,8 @@ class Ledger:
             BudgetExhausted: nothing is left and nothing is running.
         """
         tokens_left, calls_left, money_left = self.left()
-        if self._open and (_short(tokens, tokens_left) or _short(calls, calls_left) or money_left is not None):
+        money = None if tokens is None or self._token_price is None else tokens * self._token_price
+        if self._open and (_short(tokens, tokens_left) or _short(calls, calls_left) or _short(money, money_left)):
             return None
         limit = self.spent_limit()
         if limit is not None:
@@ -262,9 +305,9 @@ class Ledger:
         lease = Lease(
             self,
             self._commits,
-            tokens=_share(tokens, tokens_left, slots),
-            calls=_share(calls, calls_left, slots),
-            money=money_left,
+            tokens=_whole_share(tokens, tokens_left, slots),
+            calls=_whole_share(calls, calls_left, slots),
+            money=_share(money, money_left, slots),
         )
         self._open[trial] = lease
         return lease
@@ -291,13 +334,19 @@ class Ledger:
         return spend
 
 
-def _share(wish: int | None, left: int | None, slots: int) -> int | None:
+def _share(wish: float | None, left: float | None, slots: int) -> float | None:
     """Return one slot's share of what is left, raised to the wish as far as that goes; None = unlimited."""
     if left is None or wish is None:
         return left
-    return min(left, max(wish, left // slots))
+    return min(left, max(wish, left / slots))
 
 
-def _short(wish: int | None, left: int | None) -> bool:
+def _whole_share(wish: int | None, left: int | None, slots: int) -> int | None:
+    """Return such a share of what comes in whole units."""
+    share = _share(wish, left, slots)
+    return None if share is None else int(share)
+
+
+def _short(wish: float | None, left: float | None) -> bool:
     """Return whether less is left than is wished; an unlimited wish takes everything, so it runs alone."""
     return left is not None and (wish is None or left < wish)

@@ -223,10 +223,10 @@ class Exploration(Generic[A]):
 
     def _without_means(self, failure: Failure) -> Failure | None:
         """Return what the policy is told of a trial that could not pay for its first call."""
-        left, _, _ = self.search.ledger.left()
-        if self._window or left:
+        tokens, _, _ = self.search.ledger.left()
+        if self._window or (tokens and failure.type != "money"):
             return failure  # others hold or have given back more than it had
-        self.search.spent = self.search.ledger.spent_limit() or "tokens"
+        self.search.spent = "money" if failure.type == "money" else self.search.ledger.spent_limit() or "tokens"
         return None
 
 

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from actorcritic.budget import Charge, Lease, Ledger
+from actorcritic.budget import Charge, Lease, Ledger, Price
 from actorcritic.errors import EngineError
 from actorcritic.protocols import Engine, RemoteEncoder
 from actorcritic.types import GenerateRequest, Generation, Role, Usage
 
-__all__ = ["Call", "CallMeter", "Price", "derive_seed", "free_meter"]
+__all__ = ["Call", "CallMeter", "derive_seed", "free_meter"]
 
 RETRIES = 2
 """How often a retryable engine error is tried again before it counts as a failure."""
@@ -26,22 +26,6 @@ def derive_seed(*parts: int | str) -> int:
     """Return a seed in [0, 2**63) that depends on every part and on nothing else."""
     digest = hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
-    """What a model costs per million tokens; cached prompt tokens may be cheaper."""
-
-    prompt: float = 0.0
-    completion: float = 0.0
-    cached: float | None = None
-    """None = as `prompt`."""
-
-    def of(self, usage: Usage) -> float:
-        """Return the money that a call cost."""
-        cached = self.prompt if self.cached is None else self.cached
-        fresh = usage.prompt_tokens - usage.cached_tokens
-        return (fresh * self.prompt + usage.cached_tokens * cached + usage.completion_tokens * self.completion) / 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +80,8 @@ class CallMeter:
         """See `Meter.generate`."""
         model = engine.info.model
         prompt_ids = await _encode(engine, request)
-        grant = self.lease.admit(model, prompt_ids, request.max_tokens)
+        price = self._prices.get(model)
+        grant = self.lease.admit(model, prompt_ids, request.max_tokens, price)
         nth = sum(call.role == role for call in self.calls)
         seed = request.seed if request.seed is not None else derive_seed(self.seed, role, nth)
         request = replace(request, max_tokens=grant.max_tokens, seed=seed)
@@ -106,14 +91,13 @@ class CallMeter:
         started = self._clock()
 
         def settle(generation: Generation | None, usage: Usage) -> None:
-            price = self._prices.get(model) if generation is not None else None
             charge = Charge(
                 role=role,
                 model=model,
                 prompt_ids=(generation.prompt_ids if generation is not None else ()) or prompt_ids,
                 completion_ids=generation.token_ids if generation is not None else (),
                 usage=usage,
-                money=price.of(usage) if price else 0.0,
+                money=price.of(usage) if price is not None else 0.0,
             )
             call = Call(
                 role=role,

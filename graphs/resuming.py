@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from actorcritic.budget import Ledger
 from actorcritic.codec import decode
 from actorcritic.exploration import OpenTrial
 from actorcritic.graphs.session import Journal, ProblemResult, Session
@@ -35,7 +34,7 @@ def resume_session(
     Raises:
         RecordError: the events are of another search.
     """
-    policy, ledger = settings.policy(problem), Ledger(settings.budget, width=settings.width)
+    policy, ledger = settings.policy(problem), settings.ledger()
     past = replay(events, policy, ledger, trial_tokens=settings.trial_tokens)
     session = Session(
         problem=problem,

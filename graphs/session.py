@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from actorcritic.budget import Lease, Spend
+from actorcritic.budget import Lease, Price, Spend
 from actorcritic.exploration import Search
 from actorcritic.graphs.trial import Attempt, outcome_of
-from actorcritic.metering import Call, CallMeter, Price, derive_seed
+from actorcritic.metering import Call, CallMeter, derive_seed
 from actorcritic.search.tree import NodeCount, node_counts
 from actorcritic.types import Failure, Outcome, Payload, Problem, StopReason, Trial
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from actorcritic.budget import Budget
+from actorcritic.budget import Budget, Ledger, Price
 from actorcritic.errors import InputError
 from actorcritic.graphs.results import RunFacts
 from actorcritic.graphs.scoring import Scorers, check_scorers
-from actorcritic.metering import Price, derive_seed
+from actorcritic.metering import derive_seed
 from actorcritic.protocols import Critic
 from actorcritic.search.policy import Policy
 from actorcritic.search.strategies import StrategySpec, make_policy, needs_critic, needs_oracle
@@ -51,6 +51,11 @@ class SearchSettings:
     def policy(self, problem: Problem) -> Policy:
         """Return a fresh policy for a problem, seeded from the run's seed and the problem."""
         return make_policy(self.strategy, seed=derive_seed(self.seed, problem.id, "policy"), budgeted=self.limited)
+
+    def ledger(self) -> Ledger:
+        """Return a fresh account for a problem."""
+        dearest = max((price.dearest for price in self.prices.values()), default=None)
+        return Ledger(self.budget, width=self.width, token_price=dearest)
 
     def oracle(self, critic: Critic | None) -> bool:
         """Return whether a gold answer or the task's own checker takes part in the search."""

@@ -15,7 +15,7 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from actorcritic.budget import Lease, Ledger
+from actorcritic.budget import Lease
 from actorcritic.errors import InputError
 from actorcritic.exploration import Exploration
 from actorcritic.graphs.journals import StreamJournal, TeeJournal
@@ -95,7 +95,7 @@ def new_session(problem: Problem, settings: SearchSettings, journal: Journal) ->
     return Session(
         problem=problem,
         policy=settings.policy(problem),
-        ledger=Ledger(settings.budget, width=settings.width),
+        ledger=settings.ledger(),
         seed=settings.seed,
         journal=journal,
         prices=settings.prices,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actorcritic.budget import Budget, Charge, Lease, Ledger, PrefixTree
+from actorcritic.budget import Budget, Charge, Lease, Ledger, PrefixTree, Price
 from actorcritic.errors import BudgetExhausted, InputError
 from actorcritic.types import Usage
 
@@ -149,3 +150,41 @@ def test_never_over_budget_in_any_schedule(seed: int, tokens: int, width: int, w
         total = ledger.spend.total
         assert total.logical_tokens + sum(lease.spent.total.logical_tokens for lease in running.values()) <= tokens
         assert total.calls + sum(lease.spent.total.calls for lease in running.values()) <= 12
+
+
+def test_a_call_is_cut_to_what_the_money_pays_for() -> None:
+    price = Price(prompt=1e6, completion=2e6)
+    lease = take(Ledger(Budget(money=10.0)), 0)
+    assert lease.admit("m", (1, 2, 3), 50, price).max_tokens == 3
+    assert lease.admit("m", (1, 2, 3), 50).max_tokens == 50, "a model without a price costs nothing"
+    lease.charge(replace(charge((1, 2, 3), (4, 5, 6)), money=9.0))
+    with pytest.raises(BudgetExhausted, match="money"):
+        lease.admit("m", (1, 2), 50, price)
+
+
+@given(
+    st.floats(0, 50),
+    st.floats(0, 50),
+    st.none() | st.floats(0, 50),
+    st.integers(0, 4000),
+    st.integers(0, 4000),
+    st.floats(1e-6, 1.0),
+)
+def test_what_is_affordable_never_costs_more(
+    prompt: float, completion: float, cached: float | None, tokens: int, reused: int, money: float
+) -> None:
+    price = Price(prompt=prompt, completion=completion, cached=cached)
+    count = price.affordable(tokens, money)
+    if 0 < count < 2**62:
+        usage = Usage(calls=1, prompt_tokens=tokens, cached_tokens=min(reused, tokens), completion_tokens=count)
+        assert price.of(usage) <= money * (1 + 1e-9)
+        more = Usage(calls=1, prompt_tokens=tokens, completion_tokens=count + 1)
+        assert max(price.of(more), price.of(replace(more, cached_tokens=tokens))) >= money * (1 - 1e-9)
+
+
+def test_with_a_price_of_tokens_trials_share_the_money() -> None:
+    ledger = Ledger(Budget(money=8.0), width=2, token_price=0.1)
+    assert [take(ledger, trial, tokens=20).money for trial in range(2)] == [4.0, 4.0]
+    unknown = Ledger(Budget(money=8.0), width=2)
+    assert take(unknown, 0, tokens=20).money == 8.0
+    assert unknown.lease(1, tokens=20) is None, "without a price trials run in turn"

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from actorcritic.budget import Budget, Ledger
+from actorcritic.budget import Budget, Ledger, Price
 from actorcritic.errors import EngineError
-from actorcritic.metering import Call, CallMeter, Price
+from actorcritic.metering import Call, CallMeter
 from actorcritic.protocols import Capabilities, EngineInfo
 from actorcritic.types import FinishReason, GenerateRequest, Generation, Prompt, ToolSpec, Usage
 

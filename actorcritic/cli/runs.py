@@ -23,7 +23,7 @@ from actorcritic.graphs.session import ProblemResult, Session
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import new_session
 from actorcritic.loading import VERIFIERS, LoadOptions, Roles, load_roles, load_verifier
-from actorcritic.metering import Price
+from actorcritic.budget import Price
 from actorcritic.reward_model import EngineRewardModel
 from actorcritic.search.strategies import needs_critic, needs_oracle, parse_strategy, score_source
 from actorcritic.tasks.checkers import checker_of

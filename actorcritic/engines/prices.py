@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from actorcritic.errors import InputError
-from actorcritic.metering import Price
+from actorcritic.budget import Price
 from actorcritic.protocols import Engine, EngineInfo
 
 __all__ = ["price_engines", "read_prices"]
