@@ -12,7 +12,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from actorcritic.actor import ModelActor
-from actorcritic.budget import Budget
+from actorcritic.budget import Budget, Price
 from actorcritic.critic import ModelCritic
 from actorcritic.engines.load_reward import parse_reward_spec
 from actorcritic.engines.prices import price_engines
@@ -23,7 +23,6 @@ from actorcritic.graphs.session import ProblemResult, Session
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import new_session
 from actorcritic.loading import VERIFIERS, LoadOptions, Roles, load_roles, load_verifier
-from actorcritic.budget import Price
 from actorcritic.reward_model import EngineRewardModel
 from actorcritic.search.strategies import needs_critic, needs_oracle, parse_strategy, score_source
 from actorcritic.tasks.checkers import checker_of

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from actorcritic.errors import InputError
 from actorcritic.budget import Price
+from actorcritic.errors import InputError
 from actorcritic.protocols import Engine, EngineInfo
 
 __all__ = ["price_engines", "read_prices"]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from actorcritic.budget import Price
 from actorcritic.engines.openai import OpenAIEngine
 from actorcritic.engines.prices import price_engines, read_prices
 from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.errors import InputError
-from actorcritic.budget import Price
 from actorcritic.types import Usage
 from tests.engines.openai.conftest import Serve, serve
 
