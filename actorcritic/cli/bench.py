@@ -23,7 +23,7 @@ from actorcritic.cli.bench_folder import BenchFolder, Rows
 from actorcritic.cli.bench_options import PROBLEMS, BenchConfig, Leg, check, gather, numbers, plan, take_up
 from actorcritic.cli.bench_report import draw_curves, print_report
 from actorcritic.cli.progress import Progress
-from actorcritic.cli.solve import REWARD_MODEL_HELP, VERIFIER_HELP, Item, check_budget
+from actorcritic.cli.solve import ACTOR_HELP, CRITIC_HELP, REWARD_MODEL_HELP, VERIFIER_HELP, Item, check_budget
 from actorcritic.critic import CalculationCritic
 from actorcritic.errors import InputError
 from actorcritic.graphs.scaling import Reading, ScaledResult, search_budgets
@@ -60,10 +60,8 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
         int | None, typer.Option(help="Number of problems.", show_default=f"{PROBLEMS} of a task, all of a file")
     ] = None,
     split: Annotated[str | None, typer.Option(help="test or dev; of a task.", show_default="test")] = None,
-    actor: Annotated[str, typer.Option(help="embedded or hf:PATH_OR_ID.")] = "embedded",
-    critic: Annotated[
-        str | None, typer.Option(help="As --actor; or oracle, calculate, execution, none.", show_default="the actor's")
-    ] = None,
+    actor: Annotated[str, typer.Option(help=ACTOR_HELP)] = "embedded",
+    critic: Annotated[str | None, typer.Option(help=CRITIC_HELP, show_default="the actor's")] = None,
     reward_model: Annotated[str | None, typer.Option(help=REWARD_MODEL_HELP, show_default="none")] = None,
     verifier: Annotated[str | None, typer.Option(help=VERIFIER_HELP, show_default="none")] = None,
     width: Annotated[int, typer.Option(help="Trials in flight per problem; above 1 readings are only near.")] = 1,

@@ -18,7 +18,7 @@ from actorcritic.cli.collect_steps import StepOrder, run_step
 from actorcritic.cli.collecting import collect_shard
 from actorcritic.cli.fleet import REPORT, run_processes
 from actorcritic.cli.runs import Run, RunConfig
-from actorcritic.cli.solve import REWARD_MODEL_HELP, VERIFIER_HELP, Item
+from actorcritic.cli.solve import ACTOR_HELP, CRITIC_HELP, REWARD_MODEL_HELP, VERIFIER_HELP, Item
 from actorcritic.cli.solve import collect as read_items
 from actorcritic.cli.tally import Hear, Tally, print_line
 from actorcritic.errors import InputError
@@ -62,12 +62,8 @@ def collect(  # noqa: PLR0913 - one parameter per option of the command
     samples: Annotated[
         int | None, typer.Option(help="Trials per problem: the strategy's own count.", show_default="the strategy's")
     ] = None,
-    actor: Annotated[
-        str | None, typer.Option(help="embedded or hf:PATH_OR_ID.", show_default="embedded; that of --from")
-    ] = None,
-    critic: Annotated[
-        str | None, typer.Option(help="As --actor; or oracle, calculate, execution, none.", show_default="the actor's")
-    ] = None,
+    actor: Annotated[str | None, typer.Option(help=ACTOR_HELP, show_default="embedded; that of --from")] = None,
+    critic: Annotated[str | None, typer.Option(help=CRITIC_HELP, show_default="the actor's")] = None,
     reward_model: Annotated[str | None, typer.Option(help=REWARD_MODEL_HELP, show_default="none")] = None,
     verifier: Annotated[str | None, typer.Option(help=VERIFIER_HELP, show_default="none")] = None,
     budget_tokens: Annotated[

@@ -39,7 +39,8 @@ OF_A_TASK = 10
 
 
 ACTOR_HELP = "embedded, hf:PATH_OR_ID, vllm:PATH_OR_ID or openai:MODEL@URL."
-MONEY_HELP = "Money per problem, in the currency of --prices; a call that has begun may go beyond."
+CRITIC_HELP = "As --actor; or oracle, calculate, execution, none."
+MONEY_HELP = "Money per problem, in the currency of --prices; what a call may cost is reserved before it."
 PRICES_HELP = 'JSON: {"MODEL": {"prompt": 2.5, "completion": 10, "cached": 1.25}}, per million tokens.'
 REWARD_MODEL_HELP = "For score=reward-model: hf-prm:PATH_OR_ID?format=shepherd|qwen|skywork or hf-orm:PATH_OR_ID."
 VERIFIER_HELP = (
@@ -64,12 +65,8 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
     strategy: Annotated[
         str, typer.Option(help="NAME or NAME:option=value,...; an unknown one prints the list.")
     ] = "revise",
-    actor: Annotated[
-        str, typer.Option(help="embedded, hf:PATH_OR_ID, vllm:PATH_OR_ID or openai:MODEL@URL.")
-    ] = "embedded",
-    critic: Annotated[
-        str | None, typer.Option(help="As --actor; or oracle, calculate, execution, none.", show_default="the actor's")
-    ] = None,
+    actor: Annotated[str, typer.Option(help=ACTOR_HELP)] = "embedded",
+    critic: Annotated[str | None, typer.Option(help=CRITIC_HELP, show_default="the actor's")] = None,
     reward_model: Annotated[str | None, typer.Option(help=REWARD_MODEL_HELP, show_default="none")] = None,
     verifier: Annotated[str | None, typer.Option(help=VERIFIER_HELP, show_default="none")] = None,
     budget_tokens: Annotated[
