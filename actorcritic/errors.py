@@ -8,6 +8,8 @@
     │   ├── EngineUnavailable   the engine, its model or its server is missing or dead
     │   └── PromptTooLong       the prompt does not fit into the model's context
     ├── ToolError               a tool failed or refused its arguments
+    ├── EnvironmentFault        an environment broke down
+    │   └── ReplayDiffers       it did not come back to the state that was logged, or may not be replayed at all
     └── RecordError             a run folder is locked, unreadable or of another version
 
 A failed trial is data, not a crash: drivers turn these into `Failure` values. Whatever is not in this tree is a defect.
@@ -25,10 +27,12 @@ __all__ = [
     "BudgetExhausted",
     "EngineError",
     "EngineUnavailable",
+    "EnvironmentFault",
     "InputError",
     "NoResult",
     "PromptTooLong",
     "RecordError",
+    "ReplayDiffers",
     "ToolError",
 ]
 
@@ -45,12 +49,12 @@ class BudgetExhausted(ActorCriticError):
     """The next call does not fit into the budget.
 
     Attributes:
-        limit: which limit is spent: "tokens", "calls", "seconds" or "money".
+        limit: which limit is spent: "tokens", "calls", "steps", "seconds" or "money".
     """
 
-    def __init__(self, limit: Literal["tokens", "calls", "seconds", "money"], message: str = "") -> None:
+    def __init__(self, limit: Literal["tokens", "calls", "steps", "seconds", "money"], message: str = "") -> None:
         super().__init__(message or f"the budget of {limit} is spent")
-        self.limit: Literal["tokens", "calls", "seconds", "money"] = limit
+        self.limit: Literal["tokens", "calls", "steps", "seconds", "money"] = limit
 
 
 class NoResult(ActorCriticError):
@@ -94,6 +98,14 @@ class PromptTooLong(EngineError):
 
 class ToolError(ActorCriticError):
     """A tool failed or refused its arguments; the message is meant for the model that called it."""
+
+
+class EnvironmentFault(ActorCriticError):
+    """An environment broke down; the trial that was in it has failed."""
+
+
+class ReplayDiffers(EnvironmentFault):
+    """An environment did not come back to the state that was logged, or may not be replayed at all."""
 
 
 class RecordError(ActorCriticError):

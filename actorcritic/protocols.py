@@ -5,10 +5,11 @@ Everything is asynchronous and structural: no base class to inherit, no registry
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
+from actorcritic.observation import Observation
 from actorcritic.types import (
     Critique,
     GenerateRequest,
@@ -32,9 +33,13 @@ __all__ = [
     "CriticFormat",
     "Engine",
     "EngineInfo",
+    "Environment",
+    "EnvironmentInfo",
     "Meter",
+    "OpenEnvironment",
     "RemoteEncoder",
     "RewardModel",
+    "SnapshotEnvironment",
     "Verifier",
 ]
 
@@ -221,6 +226,73 @@ class ActorFormat(Protocol):
     @property
     def stop(self) -> tuple[str, ...]:
         """Strings that end a whole solution, beside the model's own end token."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentInfo:
+    """What an environment declares of itself."""
+
+    name: str
+    """Of the environment with its version and settings: what was done under one name can be replayed under it."""
+    side_effects: bool = False
+    """True where a step changes something outside (orders, sends, deletes): nothing is replayed unless allowed."""
+    oracle: bool = True
+    """True where the reward is the task's own checker, which nobody has at test time: a search that goes by it is an
+    oracle run. False where whoever acts may see it, such as the score that a game shows."""
+    max_steps: int | None = None
+    """Steps after which an episode ends at the latest; None = it may never end."""
+
+
+class Environment(Protocol):
+    """A world in which texts act. One instance is one world, used by one trial at a time.
+
+    A search comes back to a state by replay: `reset`, then the same actions, whose observations must be the same as
+    before. A world that can do better is a `SnapshotEnvironment`.
+    """
+
+    @property
+    def info(self) -> EnvironmentInfo:
+        """What it declares; cheap and constant."""
+        ...
+
+    async def reset(self) -> Observation:
+        """Go to the beginning, always the same; the observation's text says the task, too.
+
+        Raises:
+            EnvironmentFault: the environment broke down.
+        """
+        ...
+
+    async def step(self, action: str) -> Observation:
+        """Do what an actor wrote. An action that cannot be done is answered in words and raises nothing.
+
+        Never called after an observation that is `done`. Blocking work belongs into a thread.
+
+        Raises:
+            EnvironmentFault: the environment broke down.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Free what it holds. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class SnapshotEnvironment(Environment, Protocol):
+    """An environment that comes back to a state without replay."""
+
+    async def snapshot(self) -> object:
+        """Return the present state, to be kept in memory; later steps leave it as it is."""
+        ...
+
+    async def restore(self, snapshot: object) -> None:
+        """Go to a state of which this or another environment, opened for the same problem, gave a snapshot."""
+        ...
+
+
+OpenEnvironment: TypeAlias = Callable[[Problem], Awaitable[Environment]]
+"""Opens an environment for a problem, whose `meta` says which; a search opens as many as it has trials in flight."""
+
+
         ...
 
     @property

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, TypeAlias, Union
 
+from actorcritic.observation import Observation
+
 __all__ = [
     "Action",
     "Critique",
@@ -46,7 +48,7 @@ Role: TypeAlias = Literal["actor", "critic", "reward_model"]
 """Who a model call is made for; usage is counted per role."""
 
 StopReason: TypeAlias = Literal[
-    "accepted", "completed", "tokens", "calls", "seconds", "money", "exhausted", "interrupted", "failed"
+    "accepted", "completed", "tokens", "calls", "steps", "seconds", "money", "exhausted", "interrupted", "failed"
 ]
 """Why a run of one problem ended. `completed`: the strategy did all it planned (N of N)."""
 
@@ -85,8 +87,6 @@ class FinishReason(StrEnum):
 
 
 # --- what is asked -------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
     """A model's wish to call a tool."""
@@ -149,8 +149,6 @@ class Reference:
 
 
 # --- what comes back -----------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenLogprob:
     """One generated token and what the model thought of it."""
@@ -201,6 +199,8 @@ class Step:
     """Per token of `token_ids`; empty where the engine gave none."""
     straddles: bool = False
     """True where the last token runs on into the next step: cut after this step, the ids are no continuation."""
+    observation: Observation | None = None
+    """What an environment showed after this step, which was an action in it; None = no environment took part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,7 +283,7 @@ class Failure:
     """Something that went wrong, as data."""
 
     where: str
-    """The role or node that failed: "actor", "critic", "reward_model", "verifier", "tool", "driver"."""
+    """The role or node that failed: "actor", "critic", "reward_model", "verifier", "tool", "environment", "driver"."""
     type: str
     """Name of the exception class."""
     message: str
@@ -294,8 +294,6 @@ Payload: TypeAlias = Solution | Critique | Reward | Failure
 
 
 # --- calls to an engine --------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """What is sent to a model: raw text or chat messages, and the beginning of the answer."""
@@ -358,8 +356,6 @@ class Generation:
 
 
 # --- search --------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One thing to try, as a policy asks for it. A finished trial becomes the node with the same id."""
