@@ -220,12 +220,6 @@ class Verifier(Protocol):
         ...
 
 
-class ActorFormat(Protocol):
-    """How problems and critiques are put to an actor model, and how its text is read. Pure."""
-
-    @property
-    def stop(self) -> tuple[str, ...]:
-        """Strings that end a whole solution, beside the model's own end token."""
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentInfo:
     """What an environment declares of itself."""
@@ -293,6 +287,12 @@ OpenEnvironment: TypeAlias = Callable[[Problem], Awaitable[Environment]]
 """Opens an environment for a problem, whose `meta` says which; a search opens as many as it has trials in flight."""
 
 
+class ActorFormat(Protocol):
+    """How problems and critiques are put to an actor model, and how its text is read. Pure."""
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Strings that end a whole solution, beside the model's own end token."""
         ...
 
     @property
