@@ -10,6 +10,8 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import cast
 
 from actorcritic.budget import Charge, Lease, Ledger, Price
 from actorcritic.errors import EngineError
@@ -161,9 +163,15 @@ class CallMeter:
 
 async def _encode(engine: Engine, request: GenerateRequest) -> tuple[int, ...]:
     """Return the ids of a request's prompt, without holding up others where a server has to be asked."""
-    if isinstance(engine, RemoteEncoder):
-        return await engine.encode_later(request.prompt, request.tools)
+    if _encodes_remotely(type(engine)):
+        return await cast("RemoteEncoder", engine).encode_later(request.prompt, request.tools)
     return engine.encode(request.prompt, request.tools)
+
+
+@lru_cache
+def _encodes_remotely(kind: type[Engine]) -> bool:
+    """Return whether a kind of engine is a `RemoteEncoder`; asking this of an object is slow."""
+    return issubclass(kind, RemoteEncoder)
 
 
 def free_meter(seed: int = 0) -> CallMeter:

@@ -10,10 +10,12 @@ import asyncio
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Literal
 
+from actorcritic.engines.answer import scored_tokens
 from actorcritic.errors import EngineError, EngineUnavailable, InputError, PromptTooLong
 from actorcritic.protocols import Capabilities, EngineInfo
 from actorcritic.types import (
@@ -36,6 +38,7 @@ ALL_CAPABILITIES = Capabilities(
     logprobs=True,
     top_logprobs=20,
     prefill=True,
+    scores_text=True,
     chat=True,
     json_schema=True,
     tools=True,
@@ -167,15 +170,17 @@ class ScriptedEngine:
             raise EngineUnavailable("the engine is closed")
         self._check(call.request)
         failure = self._failures.get(call.index)
+        scoring = call.request.max_tokens == 0
         # The reply is taken before any waiting, so that latency changes the order of answers and nothing else.
-        reply = None if failure is not None else self._reply(call.request)
+        reply = None if failure is not None or scoring else self._reply(call.request)
         if self._latencies:
             await self._sleep(self._latencies[call.index % len(self._latencies)])
         else:
             await asyncio.sleep(0)
         if failure is not None:
             raise failure
-        assert reply is not None
+        if reply is None:
+            return self._scoring(call.request)
         return self._generation(call.request, reply)
 
     async def _sleep(self, seconds: float) -> None:
@@ -195,6 +200,8 @@ class ScriptedEngine:
             raise InputError("this engine takes no chat messages: send plain text")
         if not able.prefill and (request.prompt.prefill or request.prompt.prefill_ids):
             raise InputError("this engine cannot go on from a prefill")
+        if request.max_tokens < 1 and not (able.scores_text and request.max_tokens == 0):
+            raise InputError("max_tokens must be at least 1: this engine scores no given text")
         if request.json_schema is not None and not able.json_schema:
             raise InputError("this engine cannot constrain a completion to a JSON schema")
         length = len(self._prompt_ids(request.prompt, request.tools))
@@ -238,9 +245,28 @@ class ScriptedEngine:
             tool_calls=reply.tool_calls,
         )
 
+    def _scoring(self, request: GenerateRequest) -> Generation:
+        """Score the prefill: a token is as likely in it as in a reply that does not say how likely it is."""
+        prompt_ids = self._prompt_ids(request.prompt, request.tools)
+        bare = self._prompt_ids(replace(request.prompt, prefill="", prefill_ids=()), request.tools)
+        ids = prompt_ids[len(prompt_ids) - scored_tokens(bare, prompt_ids) :]
+        pieces = self._split(request.prompt.prefill)
+        if [self._id(piece) for piece in pieces] != list(ids):
+            pieces = [""] * len(ids)
+        return Generation(
+            text="",
+            finish_reason=FinishReason.LENGTH,
+            usage=Usage(calls=1, prompt_tokens=len(prompt_ids)),
+            tokens=tuple(
+                TokenLogprob(token_id=ident, text=piece, logprob=_likeliness(ident))
+                for ident, piece in zip(ids, pieces, strict=True)
+            ),
+            prompt_ids=prompt_ids if self._info.capabilities.token_ids else (),
+        )
+
     def _token(self, reply: Reply, index: int, piece: str, top_count: int) -> TokenLogprob:
         ident = self._id(piece)
-        logprob = reply.logprobs[index] if index < len(reply.logprobs) else -(1 + ident % 9) / 10
+        logprob = reply.logprobs[index] if index < len(reply.logprobs) else _likeliness(ident)
         top = reply.top[index] if index < len(reply.top) else _made_up(piece, logprob)
         likeliest = sorted(top.items(), key=lambda item: -item[1])[:top_count]
         return TokenLogprob(
@@ -268,9 +294,15 @@ def _wake(sleeper: asyncio.Future[None]) -> None:
         sleeper.set_result(None)
 
 
+@lru_cache(maxsize=65536)
 def _word_id(piece: str) -> int:
     """An id that depends on the word alone, not on the order in which words were met."""
     return int.from_bytes(blake2b(piece.encode(), digest_size=6).digest(), "big")
+
+
+def _likeliness(ident: int) -> float:
+    """Return the log-probability of a token of which the script does not say it."""
+    return -(1 + ident % 9) / 10
 
 
 def _made_up(piece: str, logprob: float) -> dict[str, float]:
