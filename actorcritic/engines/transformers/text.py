@@ -17,11 +17,24 @@ from transformers import PreTrainedTokenizerBase
 from actorcritic.errors import InputError
 from actorcritic.types import JsonValue, Message, Prompt, ToolSpec
 
-__all__ = ["StopRule", "Text"]
+__all__ = ["ControlWords", "StopRule", "Text"]
 
 _BROKEN = "�"
 """What an incomplete multi-byte character decodes to."""
 _PROMPTS_KEPT = 512
+
+
+class ControlWords:
+    """The texts that a tokenizer takes for control tokens wherever they stand, such as the end of a turn."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        added = cast("dict[str, int]", cast("Any", tokenizer).get_added_vocab())
+        words = [text for text in (*tokenizer.all_special_tokens, *added) if len(text) > 1]
+        self._found = re.compile("|".join(map(re.escape, sorted(words, key=len, reverse=True))) or r"(?!)")
+
+    def broken(self, text: str) -> str:
+        """Break the names of control tokens in a text, so that it can end no turn and begin none."""
+        return self._found.sub(lambda name: f"{name[0][0]}\u200b{name[0][1:]}", text)
 
 
 class StopRule:
@@ -65,9 +78,7 @@ class Text:
         self.chat = bool(template)
         self.tools = "tools" in str(template)
         self.special = frozenset(tokenizer.all_special_ids)
-        added = cast("dict[str, int]", cast("Any", tokenizer).get_added_vocab())
-        control = [text for text in (*tokenizer.all_special_tokens, *added) if len(text) > 1]
-        self._control = re.compile("|".join(map(re.escape, sorted(control, key=len, reverse=True))) or r"(?!)")
+        self._inert = ControlWords(tokenizer).broken
         self._pieces: dict[int, str] = {}
         self._prompts: OrderedDict[Prompt, tuple[int, ...]] = OrderedDict()
         self._rules: dict[tuple[str, ...], StopRule] = {}
@@ -175,10 +186,6 @@ class Text:
         with self._lock:
             encoded = cast("Any", self._tokenizer)(text, add_special_tokens=plain)
         return (*cast("list[int]", encoded["input_ids"]), *prompt.prefill_ids)
-
-    def _inert(self, text: str) -> str:
-        """Break the names of control tokens in a message, so that no text can end its turn or begin another's."""
-        return self._control.sub(lambda name: f"{name[0][0]}\u200b{name[0][1:]}", text)
 
     def _render(self, messages: tuple[Message, ...], tools: Sequence[ToolSpec]) -> str:
         if not self.chat:
