@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from actorcritic.graphs.trial import TrialGraph, TrialState
+from actorcritic.graphs.trial import TrialGraph, TrialRun
 
 __all__ = ["Lanes"]
 
@@ -28,7 +28,7 @@ class Lanes:
         self._graph = graph
         self._idle: list[_Lane] = []
 
-    async def run(self, trial: TrialState) -> TrialState:
+    async def run(self, trial: TrialRun) -> TrialRun:
         """Carry out a trial and return what became of it; cancelled, it takes its lane and the lane's call along."""
         lane = self._idle.pop() if self._idle else _Lane(self._graph)
         try:
@@ -50,20 +50,20 @@ class _Lane:
 
     def __init__(self, graph: TrialGraph) -> None:
         self._loop = asyncio.get_running_loop()
-        self._next: asyncio.Future[TrialState] = self._loop.create_future()
-        self._result: asyncio.Future[TrialState] | None = None
+        self._next: asyncio.Future[TrialRun] = self._loop.create_future()
+        self._result: asyncio.Future[TrialRun] | None = None
         self._run = asyncio.create_task(graph.ainvoke({"lane": self}, {"recursion_limit": NEVER}))
         self._run.add_done_callback(self._broke_off)
 
-    async def carry_out(self, trial: TrialState) -> TrialState:
+    async def carry_out(self, trial: TrialRun) -> TrialRun:
         """Hand over a trial and wait for its end."""
         self._result = self._loop.create_future()
         self._next.set_result(trial)
         return await self._result
 
-    async def turn(self, ended: TrialState) -> TrialState:
+    async def turn(self, ended: TrialRun | None) -> TrialRun:
         """See `Turns.turn`."""
-        if "trial" in ended and self._result is not None and not self._result.done():
+        if ended is not None and self._result is not None and not self._result.done():
             self._result.set_result(ended)
         trial = await self._next
         self._next = self._loop.create_future()

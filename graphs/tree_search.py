@@ -23,12 +23,12 @@ from actorcritic.graphs.lanes import Lanes
 from actorcritic.graphs.results import record_of
 from actorcritic.graphs.session import Journal, ProblemResult, Session, SilentJournal
 from actorcritic.graphs.settings import SearchSettings, check_roles
-from actorcritic.graphs.trial import Attempt, TrialGraph, TrialState, trial_graph
+from actorcritic.graphs.trial import Attempt, TrialGraph, TrialRun, trial_graph
 from actorcritic.protocols import Actor, Critic
 from actorcritic.records import ProblemInput, problem_of, problem_record
 from actorcritic.search.strategies import parse_strategy
 from actorcritic.tasks.checkers import vote_key
-from actorcritic.types import Failure, JsonValue, Problem, Solution, Trial
+from actorcritic.types import Failure, JsonValue, Problem, Trial
 
 __all__ = [
     "TreeSearchGraph",
@@ -68,20 +68,14 @@ async def search_problem(
     lanes = Lanes(graph if graph is not None else trial_graph(actor, critic, settings.scorers, endless=True))
 
     async def run(trial: Trial, parent: Attempt | None, lease: Lease) -> Attempt | Failure:
-        state: TrialState = {
-            "problem": session.problem,
-            "trial": trial,
-            "parent": parent,
-            "meter": session.meter(trial, lease),
-            "emit": session.brought,
-        }
-        end = await lanes.run(state)
-        failure: Failure | None = end.get("failure")
-        if failure is not None:
-            return failure
-        solution: Solution = end["solution"]
-        key = await vote_key(session.problem, solution)
-        return Attempt(solution=solution, critique=end.get("critique"), vote_key=key, reward=end.get("reward"))
+        meter = session.meter(trial, lease)
+        begun = TrialRun(problem=session.problem, trial=trial, parent=parent, meter=meter, emit=session.brought)
+        ended = await lanes.run(begun)
+        if ended.solution is None:
+            assert ended.failure is not None  # a trial ends with one or the other
+            return ended.failure
+        key = await vote_key(session.problem, ended.solution)
+        return Attempt(solution=ended.solution, critique=ended.critique, vote_key=key, reward=ended.reward)
 
     exploration = Exploration(search=session, run=run, width=settings.width, trial_tokens=settings.trial_tokens)
     try:

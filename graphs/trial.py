@@ -7,7 +7,7 @@ knows no policy; it is never checkpointed itself, since the trajectory log is wh
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol, TypedDict, cast
+from typing import Protocol, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -36,6 +36,7 @@ __all__ = [
     "Attempt",
     "Emit",
     "TrialGraph",
+    "TrialRun",
     "TrialState",
     "Turns",
     "act",
@@ -67,32 +68,39 @@ class Attempt:
     """What the reward model or the verifier gave it; None = nobody was asked, or it failed."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRun:
+    """One trial on its way: what it begins with, and what has come of it so far."""
+
+    problem: Problem
+    trial: Trial
+    parent: Attempt | None = None
+    meter: Meter
+    emit: Emit
+    solution: Solution | None = None
+    critique: Critique | None = None
+    """None = nobody was asked, or it failed."""
+    reward: Reward | None = None
+    """Likewise."""
+    failure: Failure | None = None
+    """Set where there is no solution."""
+
+
 class Turns(Protocol):
     """Gives an endless run of the trial graph its trials; see `lanes`."""
 
-    async def turn(self, ended: TrialState) -> TrialState:
+    async def turn(self, ended: TrialRun | None) -> TrialRun:
         """Take what became of a trial (at first: of none) and return the next one, when there is one."""
         ...
 
 
 class TrialState(TypedDict, total=False):
-    """One trial on its way through the graph."""
+    """What goes through the graph: few keys, since LangGraph asks a price for each of them at every step."""
 
     lane: Turns
     """Only in an endless run, and then all that it begins with."""
-    problem: Problem
-    trial: Trial
-    parent: Attempt | None
-    meter: Meter
-    emit: Emit
-    solution: Solution
-    critique: Critique
-    reward: Reward
-    failure: Failure
+    run: TrialRun
 
-
-NOTHING: dict[str, None] = dict.fromkeys(("solution", "critique", "reward", "failure"))
-"""What the last trial on a lane left behind, taken back: LangGraph overwrites values, it forgets none."""
 
 TrialGraph = CompiledStateGraph[TrialState, None, TrialState, TrialState]
 
@@ -164,34 +172,33 @@ def trial_graph(
     end = "actor" if endless else END
 
     async def actor_node(state: TrialState) -> TrialState:
-        trial = await state["lane"].turn(state) if endless else state
-        result = await act(actor, trial["problem"], trial["trial"], trial.get("parent"), trial["meter"], trial["emit"])
-        written: TrialState = {"failure": result} if isinstance(result, Failure) else {"solution": result}
-        return cast("TrialState", {**NOTHING, **trial, **written}) if endless else written
+        run = await state["lane"].turn(state.get("run")) if endless else state["run"]
+        result = await act(actor, run.problem, run.trial, run.parent, run.meter, run.emit)
+        ended = replace(run, failure=result) if isinstance(result, Failure) else replace(run, solution=result)
+        return {"run": ended}
 
     async def critic_node(state: TrialState) -> TrialState:
-        assert critic is not None  # the routing below leads here only with a critic
-        critique = await judge(
-            critic, state["problem"], state["trial"], state["solution"], state["meter"], state["emit"], rewarders
-        )
-        return {"critique": critique} if critique is not None else {}
+        run = state["run"]
+        assert critic is not None and run.solution is not None  # the routing below leads here only with both
+        critique = await judge(critic, run.problem, run.trial, run.solution, run.meter, run.emit, rewarders)
+        return {"run": replace(run, critique=critique)}
 
     async def scorer_node(state: TrialState) -> TrialState:
-        reward = await score(
-            rewarders, state["problem"], state["trial"], state["solution"], state["meter"], state["emit"]
-        )
-        return {"reward": reward} if reward is not None else {}
+        run = state["run"]
+        assert run.solution is not None  # likewise
+        reward = await score(rewarders, run.problem, run.trial, run.solution, run.meter, run.emit)
+        return {"run": replace(run, reward=reward)}
 
     # Routing functions are asynchronous: LangGraph sends a plain one through a thread, which costs more than a step.
     async def after_actor(state: TrialState) -> str:
-        solution = state.get("solution")
-        if critic is None or solution is None or not wants_critique(state["trial"], solution):
+        run = state["run"]
+        if critic is None or run.solution is None or not wants_critique(run.trial, run.solution):
             return await after_critic(state)
         return "critic"
 
     async def after_critic(state: TrialState) -> str:
-        solution = state.get("solution")
-        return "scorer" if solution is not None and wants_reward(state["trial"], solution) else END
+        run = state["run"]
+        return "scorer" if run.solution is not None and wants_reward(run.trial, run.solution) else END
 
     graph = StateGraph(TrialState)
     graph.add_node("actor", actor_node)

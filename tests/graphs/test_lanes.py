@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from actorcritic.graphs.lanes import Lanes
 from actorcritic.graphs.session import SilentJournal
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import new_session, search_problem, tree_search_graph
-from actorcritic.graphs.trial import TrialGraph, TrialState, trial_graph
+from actorcritic.graphs.trial import TrialGraph, TrialRun, trial_graph
 from actorcritic.metering import CallMeter, derive_seed
 from actorcritic.search.strategies import parse_strategy
 from actorcritic.types import Action, Failure, Payload, Trial
@@ -39,12 +40,12 @@ def forget(trial: Trial, payload: Payload) -> None:
     """An `Emit` that does nothing."""
 
 
-def state(number: int, *, critique: bool = True) -> TrialState:
+def state(number: int, *, critique: bool = True) -> TrialRun:
     lease = Ledger().lease(number)
     assert lease is not None
     trial = Trial(id=number, action=Action.PROPOSE, options={"critique": critique})
     meter = CallMeter(lease, seed=derive_seed(0, number))
-    return {"problem": PROBLEM, "trial": trial, "parent": None, "meter": meter, "emit": forget}
+    return TrialRun(problem=PROBLEM, trial=trial, meter=meter, emit=forget)
 
 
 def lanes(graph: object) -> Lanes:
@@ -67,11 +68,11 @@ async def test_a_trial_comes_out_as_in_a_run_of_its_own() -> None:
     alone, together = trial_graph(actor, critic), Lanes(trial_graph(actor, critic, endless=True))
     ends = [await together.run(state(0)), await together.run(state(1)), await together.run(state(2, critique=False))]
     await together.aclose()
-    assert [bool(end.get("failure")) for end in ends] == [False, True, False]
-    assert [bool(end.get("critique")) for end in ends] == [True, False, False]
+    assert [bool(end.failure) for end in ends] == [False, True, False]
+    assert [bool(end.critique) for end in ends] == [True, False, False]
     for number, end in ((0, ends[0]), (2, ends[2])):
-        single = await alone.ainvoke(state(number, critique=number == 0))
-        assert (single["solution"], single.get("critique")) == (end["solution"], end.get("critique"))
+        single = (await alone.ainvoke({"run": state(number, critique=number == 0)}))["run"]
+        assert (single.solution, single.critique) == (end.solution, end.critique)
 
 
 async def test_a_cancelled_trial_takes_its_call_along_and_leaves_the_others() -> None:
@@ -87,7 +88,7 @@ async def test_a_cancelled_trial_takes_its_call_along_and_leaves_the_others() ->
         await hanging
     assert actor.engine.running == 0
     assert actor.engine.calls[0].cancelled
-    assert (await way.run(state(1, critique=False)))["solution"].steps
+    assert (await way.run(state(1, critique=False))).solution is not None
     assert graph.runs == 2
     await way.aclose()
 
@@ -99,11 +100,10 @@ async def test_what_breaks_a_lane_reaches_whoever_waits() -> None:
 
     actor, critic = world()
     way = Lanes(trial_graph(actor, critic, endless=True))
-    broken = state(0)
-    broken["emit"] = stumble
+    broken = replace(state(0), emit=stumble)
     with pytest.raises(RuntimeError, match="the log is full"):
         await way.run(broken)
-    assert (await way.run(state(1)))["solution"].steps
+    assert (await way.run(state(1))).solution is not None
     await way.aclose()
 
 
