@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from actorcritic.errors import BudgetExhausted, InputError
+from actorcritic.prefix_tree import PrefixTree
 from actorcritic.types import Role, Usage
 
-__all__ = ["Budget", "Charge", "Grant", "Lease", "Ledger", "PrefixTree", "Price", "Spend"]
+__all__ = ["Budget", "Charge", "Grant", "Lease", "Ledger", "Price", "Spend"]
 
 NEVER = 2**62
 
@@ -63,10 +64,10 @@ class Price:
         return (fresh * self.prompt + usage.cached_tokens * cached + usage.completion_tokens * self.completion) / 1e6
 
     def affordable(self, prompt_tokens: int, money: float) -> int:
-        """Return how many completion tokens the money pays for after a prompt of which nothing is cached; may be 0."""
+        """Return how many completion tokens the money pays for after a prompt of which nothing is cached; -1 = not even that."""
         rest = money * 1e6 - prompt_tokens * max(self.prompt, self.cached or 0.0)
         if rest < 0:
-            return 0
+            return -1
         return NEVER if self.completion == 0 else min(NEVER, int(rest / self.completion))
 
     @property
@@ -85,7 +86,8 @@ class Spend:
     @property
     def total(self) -> Usage:
         """All roles together."""
-        return sum(self.usage.values(), Usage())
+        usages = list(self.usage.values())
+        return usages[0] if len(usages) == 1 else sum(usages, Usage())
 
     def add(self, role: Role, usage: Usage, money: float = 0.0) -> Spend:
         """Return this spend with one more call on it."""
@@ -108,7 +110,7 @@ class Grant:
     new_prompt_tokens: int
     """Prompt tokens that the call will be charged for."""
     max_tokens: int
-    """Completion tokens that it may ask for, >= 1."""
+    """Completion tokens that it may ask for, >= 1; 0 where none are wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,37 +130,6 @@ class Charge:
         """Return the usage with the logical tokens, given how many ids of the prompt are new."""
         worked_out = new_tokens + self.usage.completion_tokens
         return replace(self.usage, logical_tokens=worked_out if self.logical_tokens is None else self.logical_tokens)
-
-
-class PrefixTree:
-    """All token sequences of one problem and model. Mutable; each node remembers the commit that made it."""
-
-    __slots__ = ("_born", "_children")
-
-    def __init__(self) -> None:
-        self._children: dict[tuple[int, int], int] = {}
-        self._born: list[int] = [0]
-
-    def match(self, ids: Sequence[int], seen: int = NEVER) -> int:
-        """Return how many leading ids are in the tree, among the nodes made by commits before number `seen`."""
-        node = 0
-        for depth, token in enumerate(ids):
-            child = self._children.get((node, token))
-            if child is None or self._born[child] >= seen:
-                return depth
-            node = child
-        return len(ids)
-
-    def add(self, ids: Sequence[int], commit: int = 0) -> None:
-        """Put a sequence into the tree as part of the given commit."""
-        node = 0
-        for token in ids:
-            child = self._children.get((node, token))
-            if child is None:
-                child = len(self._born)
-                self._born.append(commit)
-                self._children[node, token] = child
-            node = child
 
 
 class Lease:
@@ -187,9 +158,10 @@ class Lease:
         """Reserve one call, its completion cut to what is left in tokens and to what the money left pays for.
 
         Raises:
-            BudgetExhausted: not even the prompt and one completion token fit, or no call or money is left.
+            BudgetExhausted: not even the prompt and one completion token fit (or the prompt alone, where no more is
+                asked for), or no call or money is left.
         """
-        spent = self._spent.total
+        spent, least = self._spent.total, min(max_tokens, 1)
         if self.calls is not None and spent.calls >= self.calls:
             raise BudgetExhausted("calls")
         if self.money is not None and self._spent.money >= self.money:
@@ -197,11 +169,11 @@ class Lease:
         new = self.new_tokens(model, prompt_ids)
         if self.tokens is not None:
             max_tokens = min(max_tokens, self.tokens - spent.logical_tokens - new)
-        if max_tokens < 1:
+        if max_tokens < least:
             raise BudgetExhausted("tokens")
         if self.money is not None and price is not None:
             max_tokens = min(max_tokens, price.affordable(len(prompt_ids), self.money - self._spent.money))
-            if max_tokens < 1:
+            if max_tokens < least:
                 raise BudgetExhausted("money")
         return Grant(new_prompt_tokens=new, max_tokens=max_tokens)
 

@@ -9,11 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actorcritic.budget import Budget, Charge, Lease, Ledger, PrefixTree, Price
+from actorcritic.budget import Budget, Charge, Lease, Ledger, Price
 from actorcritic.errors import BudgetExhausted, InputError
 from actorcritic.types import Usage
-
-Ids = st.lists(st.integers(0, 3), max_size=12).map(tuple)
 
 
 def charge(prompt: tuple[int, ...], completion: tuple[int, ...], model: str = "m") -> Charge:
@@ -25,18 +23,6 @@ def take(ledger: Ledger, trial: int, *, tokens: int | None = None, calls: int | 
     lease = ledger.lease(trial, tokens=tokens, calls=calls)
     assert lease is not None
     return lease
-
-
-@given(st.lists(Ids, max_size=8), Ids)
-def test_match_is_the_longest_common_prefix(sequences: list[tuple[int, ...]], ids: tuple[int, ...]) -> None:
-    tree = PrefixTree()
-    for sequence in sequences:
-        tree.add(sequence)
-
-    def common(a: tuple[int, ...], b: tuple[int, ...]) -> int:
-        return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-
-    assert tree.match(ids) == max((common(ids, s) for s in sequences), default=0)
 
 
 def test_a_shared_prefix_is_charged_once() -> None:
