@@ -7,7 +7,7 @@ import sys
 from tests.house.source import Module, modules
 
 LAYERS: dict[int, set[str]] = {
-    0: {"types", "observation", "errors", "protocols", "prefix_tree", "budget", "metering", "codec"},
+    0: {"types", "observation", "agent_steps", "errors", "protocols", "prefix_tree", "budget", "metering", "codec"},
     1: {"templates", "parsing", "answers", "search", "records"},
     2: {
         "tools",
@@ -17,6 +17,7 @@ LAYERS: dict[int, set[str]] = {
         "formats",
         "actor",
         "critic",
+        "step_critics",
         "likelihood",
         "reward_model",
         "verifiers",
