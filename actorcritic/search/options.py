@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from actorcritic.errors import InputError
 
-__all__ = ["Option", "OptionValue", "Options", "choice", "flag", "integer", "number"]
+__all__ = ["Option", "OptionValue", "Options", "choice", "flag", "integer", "number", "text"]
 
 OptionValue: TypeAlias = str | int | float | bool | None
 
@@ -25,7 +25,7 @@ class Option:
     """One option of a strategy."""
 
     name: str
-    kind: Literal["choice", "flag", "integer", "number"]
+    kind: Literal["choice", "flag", "integer", "number", "text"]
     help: str
     default: OptionValue
     choices: tuple[str, ...] = ()
@@ -46,6 +46,8 @@ class Option:
             words = " | ".join(self.choices)
         elif self.kind == "flag":
             words = "true | false"
+        elif self.kind == "text":
+            words = "a text"
         else:
             words = "a whole number" if self.kind == "integer" else "a number"
             words += self._range()
@@ -70,7 +72,7 @@ class Option:
             value = None
         elif self.kind == "flag":
             value = FLAGS.get(text, text)
-        elif self.kind != "choice":
+        elif self.kind not in ("choice", "text"):
             try:
                 value = int(text) if self.kind == "integer" else float(text)
             except ValueError:
@@ -94,6 +96,8 @@ class Option:
             return value in self.choices
         if self.kind == "flag":
             return isinstance(value, bool)
+        if self.kind == "text":
+            return isinstance(value, str) and bool(value.strip())
         if isinstance(value, bool | str) or (self.kind == "integer" and not isinstance(value, int)):
             return False
         above = value > self.low if self.open_low else value >= self.low
@@ -125,10 +129,14 @@ class Options(Mapping[str, OptionValue]):
         return len(self._values)
 
     def text(self, name: str) -> str:
-        """Return the value of a choice."""
+        """Return the value of a choice or of a text."""
         value = self._values[name]
         assert isinstance(value, str)
         return value
+
+    def maybe_text(self, name: str) -> str | None:
+        """Return a text, or None where the option is none."""
+        return None if self._values[name] is None else self.text(name)
 
     def on(self, name: str) -> bool:
         """Return the value of a flag."""
@@ -181,3 +189,8 @@ def number(
 ) -> Option:
     """Return an option that is a number in a range; `none` is allowed where it is the default."""
     return Option(name=name, kind="number", default=default, low=low, high=high, open_low=open_low, help=help)
+
+
+def text(name: str, default: str | None, help: str) -> Option:
+    """Return an option that is any text but an empty one; `none` is allowed where it is the default."""
+    return Option(name=name, kind="text", default=default, help=help)
