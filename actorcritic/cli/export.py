@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from actorcritic.export.pipeline import Export, Order, export_run
 from actorcritic.export.recipe import Recipe, Setting
 from actorcritic.export.recipes import RECIPES, parse_recipe
 from actorcritic.export.splitting import parse_split
+from actorcritic.export.wordings import wording_named
 from actorcritic.export.writing import check_folder, manifest_of, write_export
 from actorcritic.search.options import Options
 
@@ -40,6 +42,9 @@ def export(  # noqa: PLR0913 - one parameter per option of the command
     exclude: Annotated[
         list[Path] | None, typer.Option(help="Problem file of a benchmark not to train on; may be given often.")
     ] = None,
+    wording: Annotated[
+        str, typer.Option(help="chat, or embedded: the embedded pair's own text, to train that pair.")
+    ] = "chat",
     plain: Annotated[bool, typer.Option("--plain", help="Ask with the problem's own words alone.")] = False,
     seed: Annotated[int, typer.Option(help="Of the split and of everything that is drawn.")] = 0,
     limit: Annotated[int | None, typer.Option(help="Only the first so many problems.", show_default="all")] = None,
@@ -52,7 +57,9 @@ def export(  # noqa: PLR0913 - one parameter per option of the command
     if not recipe:
         raise InputError(f"name a recipe with --recipe: {', '.join(sorted(RECIPES))}")
     chosen, options = parse_recipe(recipe)
-    setting = _setting(chosen, options, tokenizer, seed=seed, plain=plain)
+    setting = replace(
+        _setting(chosen, options, tokenizer, seed=seed, plain=plain), wording=wording_named(wording, plain=plain)
+    )
     if limit is not None and limit < 1:
         raise InputError(f"--limit must be at least 1, not {limit}")
     if max_length is not None and (max_length < 1 or tokenizer is None):

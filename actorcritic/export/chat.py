@@ -22,6 +22,7 @@ __all__ = [
     "critic_prompt",
     "critique_text",
     "mentions_help",
+    "message_columns",
     "solution_text",
     "user",
 ]
@@ -50,14 +51,14 @@ def actor_prompt(problem: Problem, *, plain: bool = False) -> list[ChatMessage]:
     """
     content = ChatActorFormat(instruct=not plain).propose(problem).content
     assert not isinstance(content, str)
-    return [_message(message) for message in content]
+    return [message_columns(message) for message in content]
 
 
 def critic_prompt(problem: Problem, solution: Solution) -> list[JsonValue]:
     """Return the chat in which a critic is asked to judge a solution, as this library asks at inference."""
     content = ChatCriticFormat().ask(problem, solution).content
     assert not isinstance(content, str)
-    return [dict(_message(message)) for message in content]
+    return [dict(message_columns(message)) for message in content]
 
 
 def user(content: str) -> list[JsonValue]:
@@ -97,7 +98,7 @@ def mentions_help(text: str) -> bool:
     return _HELP.search(text) is not None
 
 
-def _message(message: Message) -> ChatMessage:
+def message_columns(message: Message) -> ChatMessage:
     """Return a message in the columns that chat templates read."""
     plain: dict[str, JsonValue] = {"role": message.role, "content": message.content}
     if message.tool_calls:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from actorcritic.export.chat import critic_prompt, critique_text, solution_text
+from actorcritic.export.chat import critique_text
 from actorcritic.export.needs import derived
-from actorcritic.export.reading import collected, helped, judgements, refusal, reward_columns
+from actorcritic.export.reading import collected, helped, judgements, read_text, refusal, reward_columns
 from actorcritic.export.recipe import Columns, Drop, Need, Result, Row, Setting
 from actorcritic.search.options import number
 from actorcritic.trajectory.attempts import EpisodeAttempt
@@ -145,11 +145,11 @@ def first_attempts(episode: Episode, cap: int) -> Iterator[tuple[EpisodeAttempt,
             yield known
 
 
-def judging_columns(episode: Episode, attempt: EpisodeAttempt, solution: Solution) -> Columns:
+def judging_columns(episode: Episode, attempt: EpisodeAttempt, solution: Solution, setting: Setting) -> Columns:
     """Return the columns of a question for a critic: its prompt, and what its rewards are made from."""
     return {
-        "prompt": critic_prompt(episode.problem, solution),
-        "attempt": solution_text(solution),
+        "prompt": setting.words.judge(episode.problem, solution),
+        "attempt": read_text(solution, setting),
         "attempt_correct": attempt.correct is True,
         **reward_columns(episode),
     }

@@ -12,17 +12,21 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 
 from actorcritic.records import read_problems
 from actorcritic.tasks import arithmetic, countdown, sudoku
 from actorcritic.tasks.heldout import split_of
-from actorcritic.types import Problem
+from actorcritic.types import Problem, Solution
 
-__all__ = ["Exclusion", "heldout_key", "read_benchmarks", "words_of"]
+__all__ = ["PASSES", "Exclusion", "heldout_key", "heldout_state", "read_benchmarks", "words_of"]
 
 RUN_OF_WORDS = 13
 BOILERPLATE = 10
 """A run of words in more problems than this is a form of words, not a problem."""
+
+PASSES = "passes through a problem held out by the published rule ({})"
+"""Why a row is dropped, with the split of the problem that stands on its way."""
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _PUNCTUATION = frozenset(".,;:!?\"'`“”‘’()[]{}$\\")
@@ -40,6 +44,26 @@ def heldout_key(problem: Problem) -> str | None:
         if key is not None:
             return key
     return None
+
+
+def heldout_state(problem: Problem, solution: Solution) -> str | None:
+    """Return the split of a held-out problem that a solution makes of its own on the way, None where there is none.
+
+    What four numbers leave after a step is a problem of three, which may be a test problem: training never sees that
+    one either.
+    """
+    steps = [step.text for step in solution.steps]
+    for task in (countdown, arithmetic):
+        keys = _state_keys(task, problem.text, steps)
+        if keys:
+            return next((split for key in keys if (split := split_of(key)) != "train"), None)
+    return None
+
+
+def _state_keys(task: ModuleType, text: str, steps: Sequence[str]) -> tuple[str, ...]:
+    puzzle = task.parse(text)
+    keys: tuple[str, ...] = () if puzzle is None else task.state_keys(puzzle, steps)
+    return keys
 
 
 def _arithmetic_key(text: str) -> str | None:

@@ -80,6 +80,8 @@ def _asked(episode: Episode, recipe: Recipe, setting: Setting) -> Iterator[str]:
         for message in actor_prompt(episode.problem, plain=plain):
             yield from _strings(cast("JsonValue", message))
     yield episode.problem.text
+    if setting.words.name != "chat":
+        yield from _strings(setting.words.ask(episode.problem))
     for name in recipe.templates:
         yield from _FIELD.split(load_template(name).text)
 

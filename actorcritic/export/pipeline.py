@@ -14,17 +14,21 @@ from itertools import islice
 from pathlib import Path
 
 from actorcritic.errors import InputError, RecordError
-from actorcritic.export.exclusion import Exclusion, read_benchmarks
+from actorcritic.export.exclusion import PASSES, Exclusion, heldout_state, read_benchmarks
 from actorcritic.export.leakage import leak
 from actorcritic.export.lengths import row_length
 from actorcritic.export.recipe import Columns, Drop, Recipe, Row, Setting
 from actorcritic.export.splitting import SPLITS, split_of_problem
+from actorcritic.export.wordings import NO_WORDS
 from actorcritic.trajectory.episodes import Episode, read_episodes
 from actorcritic.trajectory.provenance import ModelOrigin
 from actorcritic.trajectory.reader import read_problems
 from actorcritic.types import JsonValue
 
 __all__ = ["Export", "Order", "RunSummary", "export_episodes", "export_run"]
+
+WRITTEN = ("prompt", "completion", "chosen", "rejected", "reference")
+"""Columns in which a model's own wording may lack words; elsewhere a missing value is a defect of the recipe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +129,9 @@ class _Work:
     """One export as it goes. Mutable: it counts and collects."""
 
     def __init__(self, order: Order, exclusion: Exclusion) -> None:
+        recipe, wording = order.recipe, order.setting.words.name
+        if wording not in recipe.wordings:
+            raise InputError(f"the recipe {recipe.name} writes chats alone: it knows no words of {wording}")
         self._order = order
         self._exclusion = exclusion
         self._unmet = [need for need in order.recipe.needs if need.applies(order.setting.options)]
@@ -162,6 +169,13 @@ class _Work:
             return result
         if not result.attempts:
             raise TypeError(f"recipe {self._order.recipe.name}: a row of no attempt")
+        own = self._order.setting.words.name != "chat"
+        if own and any(result.columns.get(name, "") is None for name in WRITTEN):
+            return Drop(NO_WORDS)
+        for solution in (attempt.solution for attempt in episode.attempts if attempt.id in result.attempts):
+            split = None if solution is None else heldout_state(episode.problem, solution)
+            if split is not None:
+                return Drop(PASSES.format(split))
         shown = leak(result, episode, self._order.recipe, self._order.setting)
         if shown is not None:
             return Drop(f"leak: {shown} in the prompt")

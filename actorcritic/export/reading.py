@@ -6,12 +6,12 @@ Pure; knows no recipe.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar, cast
 
 from actorcritic import answers
 from actorcritic.codec import decode
-from actorcritic.export.chat import assistant, solution_text
+from actorcritic.export.chat import solution_text
 from actorcritic.export.recipe import Columns, Drop, Setting
 from actorcritic.tasks.checkers import FAMILIES, checker_of
 from actorcritic.trajectory.attempts import EpisodeAttempt
@@ -25,6 +25,7 @@ __all__ = [
     "helped",
     "judgements",
     "own_text",
+    "read_text",
     "refusal",
     "reward_columns",
     "said_in",
@@ -102,14 +103,17 @@ def own_text(solution: Solution) -> str:
     return solution_text(solution, slice(solution.kept, None))
 
 
-def state_prompt(episode: Episode, attempt: EpisodeAttempt, setting: Setting) -> list[JsonValue]:
-    """Return what the actor had before it when it wrote an attempt: the question, then the steps kept so far.
+def read_text(solution: Solution, setting: Setting) -> str:
+    """Return a solution as a person reads it: a chat model's own text; of a text of the model's own, the steps."""
+    return solution_text(solution) if setting.words.name == "chat" else solution.text
 
-    The kept steps are an assistant message, which the chat template may close before the next one begins.
-    """
-    prompt = setting.prompt(episode.problem)
-    kept = "" if attempt.solution is None else solution_text(attempt.solution, slice(attempt.solution.kept))
-    return [*prompt, *assistant(kept)] if kept else prompt
+
+def state_prompt(episode: Episode, attempt: EpisodeAttempt, setting: Setting) -> JsonValue:
+    """Return what the actor had before it when it wrote an attempt: the question, then the steps kept so far."""
+    if attempt.solution is None:
+        return setting.words.ask(episode.problem)
+    kept = replace(attempt.solution, steps=attempt.solution.steps[: attempt.solution.kept], complete=False)
+    return setting.words.go_on(episode.problem, kept)
 
 
 def collected(episode: Episode, step: str, kind: type[T]) -> Iterator[tuple[int | None, T]]:

@@ -12,6 +12,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from actorcritic.errors import InputError
 from actorcritic.export.chat import ChatMessage, actor_prompt
+from actorcritic.export.wordings import ChatWording, Wording
 from actorcritic.metering import derive_seed
 from actorcritic.search.options import Option, Options, choice
 from actorcritic.trajectory.episodes import Episode
@@ -110,6 +111,13 @@ class Setting:
     plain: bool = False
     """Ask with the problem's own words alone, without the form that this library's chat format adds."""
     tokenizer: Tokenizer | None = None
+    wording: Wording | None = None
+    """How problems, solutions and critiques are put; None = as chats."""
+
+    @property
+    def words(self) -> Wording:
+        """How problems, solutions and critiques are put."""
+        return ChatWording(plain=self.plain) if self.wording is None else self.wording
 
     @property
     def tokens(self) -> Tokenizer:
@@ -123,7 +131,7 @@ class Setting:
         return self.tokenizer
 
     def prompt(self, problem: Problem) -> list[JsonValue]:
-        """Return the chat in which the actor is asked, as at inference."""
+        """Return the chat in which the actor is asked, as at inference; for recipes that write chats alone."""
         return [dict(message) for message in actor_prompt(problem, plain=self.plain)]
 
     def draw(self, *parts: str | int) -> random.Random:
@@ -182,6 +190,8 @@ class Recipe:
     trainer_settings: Callable[[Sequence[Columns]], Mapping[str, JsonValue]] = field(default=_no_settings)
     """What the trainer must be told beyond its defaults, from the training rows: arguments of its configuration; they
     go into the manifest."""
+    wordings: frozenset[str] = frozenset({"chat"})
+    """In which wordings it can write its rows: `chat` alone, or any, where all its texts come from `Setting.words`."""
     conditions: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     """What no argument of the trainer can say: tokens to add, words that the model must be asked with afterwards,
     constants of a trainer of our own; they go into the manifest."""

@@ -81,6 +81,7 @@ def manifest_of(export: Export, texts: Mapping[str, bytes] | None = None) -> dic
         "seed": setting.seed,
         "split": {"train": order.share, "validation": round(1 - order.share, 9)},
         "prompts": "plain" if setting.plain else "asked",
+        "wording": setting.words.name,
         "max_length": order.max_length,
         "tokenizer": None if setting.tokenizer is None else setting.tokenizer.name,
         "limit": order.limit,

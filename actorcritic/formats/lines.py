@@ -25,6 +25,7 @@ __all__ = [
     "Puzzle",
     "critic_prompt",
     "family_name",
+    "is_written",
     "known_families",
     "parse_problem",
     "problem_prompt",
@@ -33,6 +34,7 @@ __all__ = [
     "render_lines",
     "step_count",
     "vocabulary",
+    "words_of",
 ]
 
 Puzzle: TypeAlias = Countdown | Sudoku | Arithmetic
@@ -75,9 +77,30 @@ def vocabulary() -> tuple[str, ...]:
     return tuple(words)
 
 
+def is_written(text: str) -> bool:
+    """Return whether a text is made of the pair's own words alone, each with its blank or newline."""
+    pieces = _PIECE.findall(text)
+    return "".join(pieces) == text and _WORDS.issuperset(pieces)
+
+
+def words_of(families: Collection[str]) -> Mapping[str, int]:
+    """Return the tokens of a pair that is made for these families, with their ids, which are those of `vocabulary()`.
+
+    Left out are the words that begin a problem of any other family, and what only later families than these use.
+    """
+    words = vocabulary()
+    others = {head for name, head in _HEADS.items() if name not in families}
+    count = len(words) if "arithmetic" in families else words.index(_HEADS["arithmetic"])
+    return {word: at for at, word in enumerate(words[:count]) if word not in others}
+
+
 def known_families(words: Collection[str]) -> tuple[str, ...]:
     """Return the families that a pair with these words was made for."""
     return tuple(name for name, head in _HEADS.items() if head in words)
+
+
+_PIECE = re.compile(r"\S+[ \n]")
+_WORDS = frozenset(vocabulary())
 
 
 def family_name(puzzle: Puzzle) -> str:

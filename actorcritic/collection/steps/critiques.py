@@ -81,7 +81,7 @@ async def _refine(episode: Episode, solution: Solution, said: Judgement, work: W
     refinements: list[JsonValue] = []
     asked = work.options.text("incorporates") == "yes"
     for _ in range(work.options.whole("k")):
-        refined = await work.actor.refine(episode.problem, solution, said.critique, meter=meter)
+        refined = await _rewrite(episode, solution, said.critique, work, meter)
         chances = await _chances(episode, solution, said.critique, refined, work, meter) if asked else []
         refinements.append(
             {"solution": encode(refined), "correct": await is_right(episode, refined), "incorporates": [*chances]}
@@ -101,6 +101,13 @@ def _incorporates_jobs(episode: Episode, work: Work) -> Iterator[Job]:
             if before.solution is not None and before.critique is not None and not before.critique.oracle:
                 work_on = partial(_incorporates, episode, before, attempt, work)
                 yield Job(trial=attempt.id, work=work_on)
+
+
+async def _rewrite(episode: Episode, solution: Solution, critique: Critique, work: Work, meter: CallMeter) -> Solution:
+    """Let the actor write a solution anew: all of it, or from the first step that the critique calls wrong."""
+    if work.options.text("rewrite") == "from-error" and critique.first_error is not None:
+        return await work.actor.revise(episode.problem, solution, critique, meter=meter)
+    return await work.actor.refine(episode.problem, solution, critique, meter=meter)
 
 
 async def _incorporates(
@@ -146,6 +153,7 @@ REFINE = CollectionStep(
     options=(
         integer("k", 5, "Refinements per critique."),
         choice("critiques", ("all", "wrong"), "wrong = those alone that find a mistake; unscored ones never."),
+        choice("rewrite", ("whole", "from-error"), "from-error = the steps before the first wrong one stay."),
         choice("incorporates", ("no", "yes"), "Ask the critic's model whether each takes up its critique (ILF)."),
         attempts_option("all", "wrong", "right"),
         PASS_RATE,

@@ -33,6 +33,7 @@ from actorcritic.export.recipes import (
     rft,
     s3ft,
     score,
+    self_improve,
     self_talk,
 )
 from actorcritic.search.options import Options, OptionValue
@@ -68,6 +69,7 @@ RECIPES: Mapping[str, Recipe] = {
         rft,
         s3ft,
         score,
+        self_improve,
         self_talk,
     )
 }

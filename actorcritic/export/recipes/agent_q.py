@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from actorcritic.export.chat import assistant
 from actorcritic.export.needs import valued
 from actorcritic.export.reading import own_text, state_prompt
 from actorcritic.export.recipe import Columns, Drop, Form, Recipe, Result, Row, Setting
+from actorcritic.export.wordings import ANY
 from actorcritic.search.options import choice, integer, number
 from actorcritic.trajectory.attempts import EpisodeAttempt
 from actorcritic.trajectory.episodes import Episode
-from actorcritic.types import Action
+from actorcritic.types import Action, JsonValue
 
 __all__ = ["RECIPE", "mixed_values"]
 
@@ -102,8 +102,8 @@ def _pair(episode: Episode, better: _Child, worse: _Child, setting: Setting) -> 
         return Drop("no log-probabilities")
     columns: Columns = {
         "prompt": state_prompt(episode, better.attempt, setting),
-        "chosen": assistant(better.text),
-        "rejected": assistant(worse.text),
+        "chosen": _written(episode, better, setting),
+        "rejected": _written(episode, worse, setting),
         "score_chosen": better.score,
         "score_rejected": worse.score,
         **references,
@@ -112,6 +112,12 @@ def _pair(episode: Episode, better: _Child, worse: _Child, setting: Setting) -> 
     trials = (better.attempt.id, worse.attempt.id)
     attempts = trials if parent is None else (parent, *trials)
     return Row(columns=columns, attempts=attempts, filters=("both explored", "margin", "length"))
+
+
+def _written(episode: Episode, child: _Child, setting: Setting) -> JsonValue:
+    solution = child.attempt.solution
+    assert solution is not None  # it was explored
+    return setting.words.answer(episode.problem, solution, solution.kept)
 
 
 def _references(better: _Child, worse: _Child) -> Mapping[str, float] | None:
@@ -130,6 +136,7 @@ RECIPE = Recipe(
     summary="preference: sibling actions of a search tree",
     forms={"dpo": Form(dataset="preference", trainer="DPOTrainer")},
     rows=_rows,
+    wordings=ANY,
     shows=frozenset({"attempt"}),
     needs=(valued(),),
     options=(

@@ -16,6 +16,7 @@ from actorcritic.export.chat import assistant, boxed_answer, critique_text, solu
 from actorcritic.export.needs import critiqued, scored
 from actorcritic.export.reading import Judgement, equals_gold, judgements, refusal
 from actorcritic.export.recipe import Columns, Drop, Form, Recipe, Result, Row, Setting
+from actorcritic.export.wordings import ANY
 from actorcritic.search.options import choice, number
 from actorcritic.templates import load_template, quote
 from actorcritic.trajectory.attempts import EpisodeAttempt
@@ -70,7 +71,7 @@ def _critiques(episode: Episode, attempt: EpisodeAttempt, solution: Solution, se
             continue
         teachers.add(judgement.critic)
         yield Row(
-            columns=_columns(episode, solution, judgement),
+            columns=_columns(episode, solution, judgement, setting),
             attempts=tuple(dict.fromkeys((attempt.id, judgement.trial))),
             filters=("readable", "verdict agrees", "correction agrees", "distinct"),
         )
@@ -94,20 +95,21 @@ def _inconsistency(
     return None if right else "corrected answer is wrong" if right is False else "corrected answer cannot be checked"
 
 
-def _columns(episode: Episode, solution: Solution, judgement: Judgement) -> Columns:
+def _columns(episode: Episode, solution: Solution, judgement: Judgement, setting: Setting) -> Columns:
+    right = judgement.critique.verdict is Verdict.CORRECT
+    facts: Columns = {"critic": judgement.critic, "verdict": "right" if right else "wrong"}
+    words = setting.words
+    if words.name != "chat":
+        # Such a model has no words for the teacher's request: it is asked as its own critic is.
+        said = words.remarks(episode.problem, solution, judgement.critique)
+        return {"prompt": words.judge(episode.problem, solution), "completion": said, **facts}
     prompt = load_template(TEMPLATE).fill(
         question=episode.problem.text, solution=quote(solution_text(solution), "solution")
     )
-    right = judgement.critique.verdict is Verdict.CORRECT
     text = critique_text(solution, judgement.critique)
     if not _END.search(text):
         text = f"{text}\n\nConclusion: {'right' if right else 'wrong'} [END]"
-    return {
-        "prompt": user(prompt),
-        "completion": assistant(text),
-        "critic": judgement.critic,
-        "verdict": "right" if right else "wrong",
-    }
+    return {"prompt": user(prompt), "completion": assistant(text), **facts}
 
 
 RECIPE = Recipe(
@@ -116,6 +118,7 @@ RECIPE = Recipe(
     summary="critique fine-tuning: write the critique of a candidate solution",
     forms={"sft": Form(dataset="prompt-completion", trainer="SFTTrainer")},
     rows=_rows,
+    wordings=ANY,
     shows=frozenset({"attempt"}),
     templates=(TEMPLATE,),
     needs=(scored(), critiqued()),

@@ -14,15 +14,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from actorcritic.export.chat import CRITIC_TEMPLATES, assistant, critic_prompt
+from actorcritic.export.chat import CRITIC_TEMPLATES, assistant
 from actorcritic.export.critics import RATIO, even_sides, inconsistency, judged, known_attempts, refined, unclear_steps
 from actorcritic.export.needs import scored
 from actorcritic.export.reading import collected
 from actorcritic.export.recipe import Drop, Form, Need, Recipe, Result, Row, Setting
+from actorcritic.export.wordings import ANY
 from actorcritic.formats.chat import render_critique
 from actorcritic.search.options import choice, number
 from actorcritic.trajectory.episodes import Episode
-from actorcritic.types import Critique, Solution, Verdict
+from actorcritic.types import Critique, JsonValue, Solution, Verdict
 
 __all__ = ["RECIPE"]
 
@@ -72,13 +73,13 @@ def _rows(episode: Episode, setting: Setting) -> Iterator[Result]:
             or unclear_steps(case.critique, case.solution)
             or _useless(case, setting)
         )
-        text = "" if drop else _completion(case, setting)
-        key = f"{case.solution.text}\n\n{text}"
+        said = "" if drop else _completion(episode, case, setting)
+        key = f"{case.solution.text}\n\n{said}"
         if drop is None and key in seen:
             drop = Drop("same as another critique of its solution")
         if drop is None:
             seen.add(key)
-        yield drop or _row(episode, case, text)
+        yield drop or _row(episode, case, said, setting)
 
 
 def _cases(episode: Episode) -> Iterator[_Case | Drop]:
@@ -130,18 +131,21 @@ def _useless(case: _Case, setting: Setting) -> Drop | None:
     return None
 
 
-def _completion(case: _Case, setting: Setting) -> str:
+def _completion(episode: Episode, case: _Case, setting: Setting) -> JsonValue:
     critique = case.critique
+    if setting.words.name != "chat":
+        # A format of its own asks for a verdict on every step: one that stops at the error would be another format.
+        return setting.words.remarks(episode.problem, case.solution, critique)
     if setting.options.text("steps") == "until-error" and critique.first_error is not None:
         critique = replace(critique, steps=critique.steps[: critique.first_error + 1])
-    return render_critique(case.solution, critique)
+    return assistant(render_critique(case.solution, critique))
 
 
-def _row(episode: Episode, case: _Case, text: str) -> Row:
+def _row(episode: Episode, case: _Case, said: JsonValue, setting: Setting) -> Row:
     return Row(
         columns={
-            "prompt": critic_prompt(episode.problem, case.solution),
-            "completion": assistant(text),
+            "prompt": setting.words.judge(episode.problem, case.solution),
+            "completion": said,
             "verdict": RIGHT if case.critique.verdict is Verdict.CORRECT else "wrong",
             "source": case.source,
             "critic": case.critic,
@@ -167,6 +171,7 @@ RECIPE = Recipe(
     summary="critic: step by step critiques that are right and of use",
     forms={"sft": Form(dataset="prompt-completion", trainer="SFTTrainer")},
     rows=_rows,
+    wordings=ANY,
     shows=frozenset({"attempt", "derived"}),
     templates=CRITIC_TEMPLATES,
     needs=(

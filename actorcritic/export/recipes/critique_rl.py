@@ -15,6 +15,7 @@ from actorcritic.export.chat import CRITIC_TEMPLATES
 from actorcritic.export.critics import RATIO, even_sides, first_attempts, judging_columns
 from actorcritic.export.needs import scored
 from actorcritic.export.recipe import Columns, Drop, Form, Recipe, Result, Row, Setting
+from actorcritic.export.wordings import ANY
 from actorcritic.search.options import choice, integer
 from actorcritic.trajectory.episodes import Episode
 
@@ -31,7 +32,7 @@ def _rows(episode: Episode, setting: Setting) -> Iterator[Result]:
         calls = [call.model for call in attempt.calls if call.role == "actor"]
         models = [*calls, *(origin.model for origin in episode.provenance.models if origin.role == "actor")]
         columns: Columns = {
-            **judging_columns(episode, attempt, solution),
+            **judging_columns(episode, attempt, solution, setting),
             "actor": next((model for model in models if model), ""),
             "stage": int(setting.options.text("stage")),
             "reward": setting.options.text("reward") if setting.options.text("stage") == "2" else "verdict",
@@ -49,6 +50,7 @@ RECIPE = Recipe(
     summary="critic: attempts to be judged, with what rewards of two stages need",
     forms={"rloo": Form(dataset="prompt-only", trainer="RLOOTrainer")},
     rows=_rows,
+    wordings=ANY,
     shows=frozenset({"attempt"}),
     templates=CRITIC_TEMPLATES,
     needs=(scored(),),

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from actorcritic.export.chat import assistant, mentions_help, solution_text
+from actorcritic.export.chat import mentions_help, solution_text
 from actorcritic.export.needs import derived, scored
 from actorcritic.export.reading import collected
 from actorcritic.export.recipe import Columns, Drop, Form, Need, Recipe, Result, Row, Setting
+from actorcritic.export.wordings import ANY
 from actorcritic.search.options import choice, flag
 from actorcritic.trajectory.attempts import EpisodeAttempt
 from actorcritic.trajectory.episodes import Episode
@@ -152,19 +153,20 @@ def _values(candidate: _Candidate, drawn: float) -> dict[str, float | None]:
 
 def _row(episode: Episode, attempt: EpisodeAttempt, best: _Candidate, setting: Setting) -> Row | Drop:
     assert attempt.solution is not None
-    prompt, answer = setting.prompt(episode.problem), assistant(solution_text(best.made.solution))
+    words, problem = setting.words, episode.problem
+    prompt, answer = words.ask(problem), words.answer(problem, best.made.solution)
     known = "correct" if best.made.correct else "correctness unknown"
     filters = (known, "changed", f"chosen by {setting.options.text('select')}")
     columns: Columns = {"prompt": prompt, "completion": answer}
     if setting.form != "sft":
         if attempt.correct or not attempt.complete:
             return Drop("attempt is right already, or unfinished")
-        columns = {"prompt": prompt, "chosen": answer, "rejected": assistant(solution_text(attempt.solution))}
+        columns = {"prompt": prompt, "chosen": answer, "rejected": words.answer(problem, attempt.solution)}
     if setting.form == "triple":
         gold = None if episode.gold is None else episode.gold.solution
         if not gold:
             return Drop("no gold solution")
-        columns = {**columns, "reference": assistant(gold)}
+        columns = {**columns, "reference": words.worked(problem, gold)}
     return Row(columns=columns, attempts=best.trials, filters=filters)
 
 
@@ -188,6 +190,7 @@ RECIPE = Recipe(
         "triple": Form(dataset="preference", trainer="trl.experimental.tpo.TPOTrainer"),
     },
     rows=_rows,
+    wordings=ANY,
     needs=(
         Need(
             what="attempts refined after a critique",

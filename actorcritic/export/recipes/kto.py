@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from actorcritic.export.chat import assistant, solution_text
 from actorcritic.export.needs import scored, valued
-from actorcritic.export.reading import helped, own_text, refusal, state_prompt
+from actorcritic.export.reading import helped, refusal, state_prompt
 from actorcritic.export.recipe import Columns, Drop, Form, Recipe, Result, Row, Setting
+from actorcritic.export.wordings import ANY
 from actorcritic.search.options import choice, integer, number
 from actorcritic.trajectory.attempts import EpisodeAttempt
 from actorcritic.trajectory.episodes import Episode
@@ -65,8 +65,8 @@ def _attempt(episode: Episode, attempt: EpisodeAttempt, setting: Setting) -> Row
     if helped(episode, attempt):
         return Drop("written after a critique")
     columns: Columns = {
-        "prompt": setting.prompt(episode.problem),
-        "completion": assistant(solution_text(attempt.solution)),
+        "prompt": setting.words.ask(episode.problem),
+        "completion": setting.words.answer(episode.problem, attempt.solution),
         "label": attempt.correct is True,
     }
     return Row(columns=columns, attempts=(attempt.id,), filters=("correctness known", "distinct"))
@@ -80,7 +80,7 @@ def _step(episode: Episode, attempt: EpisodeAttempt, setting: Setting) -> Row | 
         return Drop("written after a critique")
     columns: Columns = {
         "prompt": state_prompt(episode, attempt, setting),
-        "completion": assistant(own_text(attempt.solution)),
+        "completion": setting.words.answer(episode.problem, attempt.solution, attempt.solution.kept),
         "label": attempt.value >= setting.options.real("tau"),
     }
     parents = () if attempt.parent is None else (attempt.parent,)
@@ -111,6 +111,7 @@ RECIPE = Recipe(
     summary="unpaired: every attempt with whether it is right",
     forms={"kto": Form(dataset="unpaired-preference", trainer="KTOTrainer")},
     rows=_rows,
+    wordings=ANY,
     shows=frozenset({"attempt"}),
     needs=(
         replace(scored(), when=("unit", "attempt")),

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from actorcritic.export.chat import CRITIC_TEMPLATES, assistant, critic_prompt, critique_text
+from actorcritic.export.chat import CRITIC_TEMPLATES
 from actorcritic.export.critics import Judged, judged, known_attempts, refined
 from actorcritic.export.needs import scored
 from actorcritic.export.recipe import Columns, Drop, Form, Recipe, Result, Row, Setting
+from actorcritic.export.wordings import ANY
 from actorcritic.search.options import integer, number
 from actorcritic.trajectory.attempts import EpisodeAttempt
 from actorcritic.trajectory.episodes import Episode
@@ -54,7 +55,7 @@ def _pairs(episode: Episode, attempt: EpisodeAttempt, solution: Solution, settin
             ranked.append((value, said))
     ranked.sort(key=lambda item: -item[0])
     pairs = sorted(combinations(ranked, 2), key=lambda pair: pair[1][0] - pair[0][0])
-    made = 0
+    made, words = 0, setting.words
     for (high, better), (low, worse) in pairs:
         if high - low < setting.options.real("delta"):
             yield Drop("critiques worth about the same")
@@ -63,9 +64,9 @@ def _pairs(episode: Episode, attempt: EpisodeAttempt, solution: Solution, settin
         else:
             made += 1
             columns: Columns = {
-                "prompt": critic_prompt(episode.problem, solution),
-                "chosen": assistant(critique_text(solution, better.critique)),
-                "rejected": assistant(critique_text(solution, worse.critique)),
+                "prompt": words.judge(episode.problem, solution),
+                "chosen": words.remarks(episode.problem, solution, better.critique),
+                "rejected": words.remarks(episode.problem, solution, worse.critique),
                 "score_chosen": high,
                 "score_rejected": low,
             }
@@ -79,6 +80,7 @@ RECIPE = Recipe(
     summary="critic, preference: critiques by the outcome of refinements with them",
     forms={"dpo": Form(dataset="preference", trainer="DPOTrainer")},
     rows=_rows,
+    wordings=ANY,
     shows=frozenset({"attempt"}),
     templates=CRITIC_TEMPLATES,
     needs=(scored(), refined()),

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from actorcritic.export.chat import assistant, mentions_help, solution_text
+from actorcritic.export.chat import mentions_help, solution_text
 from actorcritic.export.critics import known_attempts
 from actorcritic.export.needs import derived, scored
 from actorcritic.export.reading import collected, helped
 from actorcritic.export.recipe import Columns, Drop, Form, Recipe, Result, Row, Setting
+from actorcritic.export.wordings import ANY
 from actorcritic.search.options import choice, integer, number
 from actorcritic.trajectory.attempts import EpisodeAttempt
 from actorcritic.trajectory.episodes import Episode
@@ -130,9 +131,9 @@ def _pairs(samples: Sequence[_Sample], setting: Setting, key: tuple[str, str]) -
 
 def _row(episode: Episode, better: _Sample, worse: _Sample, setting: Setting) -> Row:
     columns: dict[str, JsonValue] = {
-        "prompt": setting.prompt(episode.problem),
-        "chosen": assistant(better.text),
-        "rejected": assistant(worse.text),
+        "prompt": setting.words.ask(episode.problem),
+        "chosen": _written(episode, better, setting),
+        "rejected": _written(episode, worse, setting),
         "score_chosen": better.score,
         "score_rejected": worse.score,
         "policy": better.policy,
@@ -141,6 +142,11 @@ def _row(episode: Episode, better: _Sample, worse: _Sample, setting: Setting) ->
         columns["ref_chosen_logps"] = float(sum(_logged(better.attempt)))
         columns["ref_rejected_logps"] = float(sum(_logged(worse.attempt)))
     return Row(columns=columns, attempts=(better.attempt.id, worse.attempt.id), filters=("one policy", "paired"))
+
+
+def _written(episode: Episode, sample: _Sample, setting: Setting) -> JsonValue:
+    assert sample.attempt.solution is not None  # else it were no sample
+    return setting.words.answer(episode.problem, sample.attempt.solution)
 
 
 def _settings(rows: Sequence[Columns]) -> dict[str, JsonValue]:
@@ -154,6 +160,7 @@ RECIPE = Recipe(
     summary="preference: right and wrong answers of the current policy",
     forms={"dpo": Form(dataset="preference", trainer="DPOTrainer")},
     rows=_rows,
+    wordings=ANY,
     needs=(scored(), replace(derived("rescore"), when=("stale", "limited"))),
     options=(
         choice(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from actorcritic.export.chat import CRITIC_TEMPLATES, assistant, critic_prompt, critique_text
+from actorcritic.export.chat import CRITIC_TEMPLATES
 from actorcritic.export.critics import (
     RATIO,
     even_sides,
@@ -23,6 +23,7 @@ from actorcritic.export.critics import (
 )
 from actorcritic.export.needs import scored
 from actorcritic.export.recipe import Columns, Drop, Form, Recipe, Result, Row, Setting
+from actorcritic.export.wordings import ANY
 from actorcritic.search.options import integer, number
 from actorcritic.trajectory.attempts import EpisodeAttempt
 from actorcritic.trajectory.episodes import Episode
@@ -37,7 +38,7 @@ def _rows(episode: Episode, setting: Setting) -> Iterator[Result]:
         if isinstance(known, Drop):
             yield known
         elif setting.form == "grpo":
-            columns = judging_columns(episode, *known)
+            columns = judging_columns(episode, *known, setting)
             filters = ("first attempt", "correctness known", "distinct")
             yield Row(columns=columns, attempts=(known[0].id,), filters=filters)
         else:
@@ -54,8 +55,8 @@ def _critiques(episode: Episode, attempt: EpisodeAttempt, solution: Solution, se
             elif said.utility < setting.options.real("tau"):
                 drop = Drop("too few refinements come out right")
         columns: Columns = {
-            "prompt": critic_prompt(episode.problem, solution),
-            "completion": assistant(critique_text(solution, said.critique)),
+            "prompt": setting.words.judge(episode.problem, solution),
+            "completion": setting.words.remarks(episode.problem, solution, said.critique),
             "attempt_correct": attempt.correct is True,
             "critic": said.critic,
         }
@@ -79,6 +80,7 @@ RECIPE = Recipe(
         "sft": Form(dataset="prompt-completion", trainer="SFTTrainer"),
     },
     rows=_rows,
+    wordings=ANY,
     shows=frozenset({"attempt"}),
     templates=CRITIC_TEMPLATES,
     needs=(scored(), replace(refined(), when=("form", "sft"))),

@@ -13,11 +13,12 @@ import re
 from collections.abc import Iterator
 
 from actorcritic.codec import decode
-from actorcritic.export.chat import assistant, mentions_help, solution_text
+from actorcritic.export.chat import mentions_help
 from actorcritic.export.exclusion import words_of
 from actorcritic.export.needs import scored
-from actorcritic.export.reading import helped, refusal
+from actorcritic.export.reading import helped, read_text, refusal
 from actorcritic.export.recipe import Drop, Form, Recipe, Result, Row, Setting
+from actorcritic.export.wordings import ANY
 from actorcritic.search.options import choice, integer
 from actorcritic.trajectory.attempts import EpisodeAttempt
 from actorcritic.trajectory.episodes import Episode
@@ -31,24 +32,25 @@ _OPERATION = re.compile(r"\d\s*[-+*/×÷^]")
 
 def _rows(episode: Episode, setting: Setting) -> Iterator[Result]:
     """Yield a problem's correct, distinct solutions."""
-    found: dict[tuple[str, ...], tuple[int, str]] = {}
+    found: dict[tuple[str, ...], tuple[int, str, Solution]] = {}
     for trial, solution, drop in _candidates(episode, setting):
         if drop is not None or solution is None:
             yield drop or Drop("failed or cancelled")
             continue
-        text = solution_text(solution)
+        text = read_text(solution, setting)
         if mentions_help(text):
             yield Drop("speaks of help that the prompt does not hold")
         elif _signature(text, setting) in found:
             yield Drop("same as another solution of its problem")
         else:
-            found[_signature(text, setting)] = (trial, text)
+            found[_signature(text, setting)] = (trial, text, solution)
     chosen = _choose(list(found.values()), setting)
     yield from (Drop("over the cap of its problem") for _ in range(len(found) - len(chosen)))
     if not chosen:
         yield Drop("problem without a correct solution")
-    for trial, text in chosen:
-        columns = {"prompt": setting.prompt(episode.problem), "completion": assistant(text)}
+    for trial, _, solution in chosen:
+        words = setting.words
+        columns = {"prompt": words.ask(episode.problem), "completion": words.answer(episode.problem, solution)}
         yield Row(columns=columns, attempts=(trial,), filters=("correct", "distinct"))
 
 
@@ -85,14 +87,14 @@ def _signature(text: str, setting: Setting) -> tuple[str, ...]:
     return words_of(text)
 
 
-def _choose(found: list[tuple[int, str]], setting: Setting) -> list[tuple[int, str]]:
+def _choose(found: list[tuple[int, str, Solution]], setting: Setting) -> list[tuple[int, str, Solution]]:
     """Return at most `cap` solutions, each as unlike those before it as can be, in the order of their trials."""
     cap = setting.options.whole("cap")
     if len(found) <= cap:
         return found
     if setting.options.text("select") == "first":
         return found[:cap]
-    runs = [_runs(text) for _, text in found]
+    runs = [_runs(text) for _, text, _ in found]
     chosen = [0]
     nearest = [_likeness(run, runs[0]) for run in runs]
     while len(chosen) < cap:
@@ -118,6 +120,7 @@ RECIPE = Recipe(
     summary="rejection sampling: correct, distinct solutions",
     forms={"sft": Form(dataset="prompt-completion", trainer="SFTTrainer")},
     rows=_rows,
+    wordings=ANY,
     needs=(scored(),),
     options=(
         integer("cap", 10, "Solutions per problem at most."),
