@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from actorcritic.errors import BudgetExhausted, InputError
 from actorcritic.prefix_tree import PrefixTree
 from actorcritic.types import Role, Usage
 
-__all__ = ["Budget", "Charge", "Grant", "Lease", "Ledger", "Price", "Spend"]
+__all__ = ["Budget", "Charge", "Grant", "Lease", "Ledger", "Price", "Spend", "Steps"]
 
 NEVER = 2**62
 
@@ -30,6 +30,8 @@ class Budget:
     """Logical tokens, all roles together."""
     calls: int | None = None
     """Requests to engines, all roles together."""
+    steps: int | None = None
+    """Steps in environments; those of a replay are not counted."""
     seconds: float | None = None
     """Wall-clock seconds from the start of the problem; kept by the driver."""
     money: float | None = None
@@ -38,11 +40,11 @@ class Budget:
     @property
     def limited(self) -> bool:
         """Whether any limit ends a search."""
-        return any(limit is not None for limit in (self.tokens, self.calls, self.seconds, self.money))
+        return any(limit is not None for limit in (self.tokens, self.calls, self.steps, self.seconds, self.money))
 
     def __post_init__(self) -> None:
         """Refuse limits that allow nothing."""
-        for name in ("tokens", "calls", "seconds", "money"):
+        for name in ("tokens", "calls", "steps", "seconds", "money"):
             limit: float | None = getattr(self, name)
             if limit is not None and not limit > 0:
                 raise InputError(f"the budget of {name} must be above 0, not {limit}")
@@ -64,7 +66,7 @@ class Price:
         return (fresh * self.prompt + usage.cached_tokens * cached + usage.completion_tokens * self.completion) / 1e6
 
     def affordable(self, prompt_tokens: int, money: float) -> int:
-        """Return how many completion tokens the money pays for after a prompt of which nothing is cached; -1 = not even that."""
+        """Return how many completion tokens the money pays for after an uncached prompt; -1 = not even that."""
         rest = money * 1e6 - prompt_tokens * max(self.prompt, self.cached or 0.0)
         if rest < 0:
             return -1
@@ -77,11 +79,23 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """What was done in environments."""
+
+    taken: int = 0
+    """On the bill, failed ones too; those of a replay are not."""
+    replayed: int = 0
+    """Done once more in order to come back to a state: reported beside the bill, for it depends on timing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spend:
     """What has been spent, per role; `usage[role].logical_tokens` adds up to the tokens on the bill."""
 
     usage: dict[Role, Usage] = field(default_factory=dict[Role, Usage])
     money: float = 0.0
+    steps: Steps | None = None
+    """None = no environment took part."""
 
     @property
     def total(self) -> Usage:
@@ -93,14 +107,20 @@ class Spend:
         """Return this spend with one more call on it."""
         usages = dict(self.usage)
         usages[role] = usages.get(role, Usage()) + usage
-        return Spend(usage=usages, money=self.money + money)
+        return Spend(usage=usages, money=self.money + money, steps=self.steps)
+
+    def add_steps(self, taken: int, replayed: int) -> Spend:
+        """Return this spend with more steps in an environment."""
+        before = self.steps if self.steps is not None else Steps()
+        return replace(self, steps=Steps(taken=before.taken + taken, replayed=before.replayed + replayed))
 
     def plus(self, other: Spend) -> Spend:
         """Return both spends together."""
         usages = dict(self.usage)
         for role, usage in other.usage.items():
             usages[role] = usages.get(role, Usage()) + usage
-        return Spend(usage=usages, money=self.money + other.money)
+        spend = Spend(usage=usages, money=self.money + other.money, steps=self.steps)
+        return spend if other.steps is None else spend.add_steps(other.steps.taken, other.steps.replayed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,20 +152,27 @@ class Charge:
         return replace(self.usage, logical_tokens=worked_out if self.logical_tokens is None else self.logical_tokens)
 
 
+class _Left(NamedTuple):
+    """What is neither spent nor on an open lease; None = unlimited."""
+
+    tokens: int | None
+    calls: int | None
+    money: float | None
+    steps: int | None
+
+
 class Lease:
     """What one trial may spend. Mutable; belongs to one task at a time."""
 
-    __slots__ = ("_ledger", "_local", "_seen", "_spent", "calls", "charges", "money", "tokens")
+    __slots__ = ("_ledger", "_local", "_seen", "_spent", "calls", "charges", "money", "steps", "tokens")
 
-    def __init__(self, ledger: Ledger, seen: int, *, tokens: int | None, calls: int | None, money: float | None):
+    def __init__(self, ledger: Ledger, seen: int, limits: _Left):
         self._ledger = ledger
         self._seen = seen
         self._local: dict[str, PrefixTree] = {}
         self._spent = Spend()
-        self.tokens = tokens
-        """The most logical tokens it may spend; None = unlimited."""
-        self.calls = calls
-        self.money = money
+        self.tokens, self.calls, self.money, self.steps = limits
+        """The most that it may spend of each; None = unlimited."""
         self.charges: list[Charge] = []
 
     def new_tokens(self, model: str, prompt_ids: Sequence[int]) -> int:
@@ -184,6 +211,20 @@ class Lease:
         self._spent = self._spent.add(charge.role, usage, charge.money)
         self._local.setdefault(charge.model, PrefixTree()).add(charge.prompt_ids + charge.completion_ids)
         return usage
+
+    def admit_step(self) -> None:
+        """Reserve one step in an environment.
+
+        Raises:
+            BudgetExhausted: none is left.
+        """
+        taken = 0 if self._spent.steps is None else self._spent.steps.taken
+        if self.steps is not None and taken >= self.steps:
+            raise BudgetExhausted("steps")
+
+    def charge_step(self, replayed: int = 0) -> None:
+        """Settle one step, and those that were replayed before it."""
+        self._spent = self._spent.add_steps(1, replayed)
 
     @property
     def spent(self) -> Spend:
@@ -228,36 +269,42 @@ class Ledger:
         """Everything committed so far."""
         return self._spend
 
-    def left(self) -> tuple[int | None, int | None, float | None]:
-        """Return tokens, calls and money that are neither spent nor on an open lease; None = unlimited."""
+    def left(self) -> _Left:
+        """Return what is neither spent nor on an open lease; None = unlimited."""
         total, leases = self._spend.total, self._open.values()
-        tokens, calls, money = self.budget.tokens, self.budget.calls, self.budget.money
+        tokens, calls, money, steps = self.budget.tokens, self.budget.calls, self.budget.money, self.budget.steps
         if tokens is not None:
             tokens -= total.logical_tokens + sum(lease.tokens or 0 for lease in leases)
         if calls is not None:
             calls -= total.calls + sum(lease.calls or 0 for lease in leases)
         if money is not None:
             money -= self._spend.money + sum(lease.money or 0.0 for lease in leases)
-        return tokens, calls, money
+        if steps is not None:
+            taken = 0 if self._spend.steps is None else self._spend.steps.taken
+            steps -= taken + sum(lease.steps or 0 for lease in leases)
+        return _Left(tokens, calls, money, steps)
 
-    def spent_limit(self) -> Literal["tokens", "calls", "money"] | None:
-        """Return which limit leaves room for no further call, None if there is room."""
-        tokens, calls, money = self.left()
+    def spent_limit(self) -> Literal["tokens", "calls", "steps", "money"] | None:
+        """Return which limit leaves room for nothing further, None if there is room."""
+        tokens, calls, money, steps = self.left()
         if tokens is not None and tokens < 1:
             return "tokens"
         if calls is not None and calls < 1:
             return "calls"
         if money is not None and money <= 0:
             return "money"
-        return None
+        return "steps" if steps is not None and steps < 1 else None
 
-    def lease(self, trial: int, *, tokens: int | None = None, calls: int | None = None) -> Lease | None:
+    def lease(
+        self, trial: int, *, tokens: int | None = None, calls: int | None = None, steps: int | None = None
+    ) -> Lease | None:
         """Set aside what a trial may spend: what is left, divided by the leases that may yet run beside it.
 
         Args:
             trial: Whose lease it is.
             tokens: What it needs at most; a share below this is raised to it. None = unknown: it gets all that is left.
             calls: Likewise.
+            steps: Likewise, in environments.
 
         Returns:
             None where less than the wish is left while other trials are still running: wait for a commit, which gives
@@ -266,21 +313,21 @@ class Ledger:
         Raises:
             BudgetExhausted: nothing is left and nothing is running.
         """
-        tokens_left, calls_left, money_left = self.left()
+        left = self.left()
         money = None if tokens is None or self._token_price is None else tokens * self._token_price
-        if self._open and (_short(tokens, tokens_left) or _short(calls, calls_left) or _short(money, money_left)):
+        if self._open and any(map(_short, (tokens, calls, money, steps), left)):
             return None
         limit = self.spent_limit()
         if limit is not None:
             raise BudgetExhausted(limit)
         slots = max(1, self._width - len(self._open))
-        lease = Lease(
-            self,
-            self._commits,
-            tokens=_whole_share(tokens, tokens_left, slots),
-            calls=_whole_share(calls, calls_left, slots),
-            money=_share(money, money_left, slots),
+        limits = _Left(
+            tokens=_whole_share(tokens, left.tokens, slots),
+            calls=_whole_share(calls, left.calls, slots),
+            money=_share(money, left.money, slots),
+            steps=_whole_share(steps, left.steps, slots),
         )
+        lease = Lease(self, self._commits, limits)
         self._open[trial] = lease
         return lease
 
@@ -295,7 +342,7 @@ class Ledger:
             What this trial is charged; never more than its lease.
         """
         lease = self._open.pop(trial)
-        spend = Spend()
+        spend = Spend(steps=lease.spent.steps)
         for charge in lease.charges:
             tree = self.tree(charge.model)
             new = len(charge.prompt_ids) - tree.match(charge.prompt_ids)

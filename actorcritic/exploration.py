@@ -16,7 +16,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from actorcritic.budget import Lease, Ledger, Spend
 from actorcritic.errors import ActorCriticError, BudgetExhausted
-from actorcritic.metering import Call
+from actorcritic.metering import Call, EnvironmentStep
 from actorcritic.search.policy import Policy
 from actorcritic.types import Failure, Outcome, StopReason, Trial
 
@@ -50,8 +50,17 @@ class OpenTrial:
     lease: Lease
     calls: tuple[Call, ...] = ()
     """What it had paid for; the same requests are answered with it."""
+    steps: tuple[EnvironmentStep, ...] = ()
+    """What it had done in an environment; the same steps are answered with it."""
     failure: Failure | None = None
     """Set where it had failed already."""
+
+    def charge(self) -> None:
+        """Charge what it had spent, where nothing is to be made of it any more."""
+        for call in self.calls:
+            self.lease.charge(call.charge)
+        for step in self.steps:
+            self.lease.charge_step(step.replayed)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -132,6 +141,9 @@ class Exploration(Generic[A]):
     """What one trial costs at most, in logical tokens; None = unknown: under a token limit trials then run in turn."""
     trial_calls: int | None = None
     """How many calls one trial makes at most; None = unknown: under a limit of calls trials then run in turn."""
+    trial_steps: int | None = None
+    """How many steps in an environment one trial takes at most; None = unknown: under a limit of them trials then run
+    in turn."""
     _window: deque[_Running[A]] = field(init=False, default_factory=deque[_Running[A]])
 
     async def explore(self, seconds: float | None = None) -> StopReason:
@@ -169,7 +181,11 @@ class Exploration(Generic[A]):
         unwanted = set(self.search.policy.cancelled())
         for past in self.search.open:
             skip = past.trial.id in unwanted
-            work = _known(past.failure) if skip or past.failure else self._start(past.trial, past.lease)
+            if skip or past.failure:
+                past.charge()
+                work: Coroutine[None, None, A | Failure] = _known(past.failure)
+            else:
+                work = self._start(past.trial, past.lease)
             task = tasks.create_task(work)
             self._window.append(_Running(trial=past.trial, lease=past.lease, task=task, unwanted=skip))
 
@@ -185,7 +201,9 @@ class Exploration(Generic[A]):
             if search.spent is not None:
                 return search.spent
             try:
-                lease = search.ledger.lease(search.next_trial, tokens=self.trial_tokens, calls=self.trial_calls)
+                lease = search.ledger.lease(
+                    search.next_trial, tokens=self.trial_tokens, calls=self.trial_calls, steps=self.trial_steps
+                )
             except BudgetExhausted as error:
                 return error.limit
             if lease is None:
@@ -223,8 +241,7 @@ class Exploration(Generic[A]):
 
     def _without_means(self, failure: Failure) -> Failure | None:
         """Return what the policy is told of a trial that could not pay for its first call."""
-        tokens, _, _ = self.search.ledger.left()
-        if self._window or (tokens and failure.type != "money"):
+        if self._window or (self.search.ledger.left().tokens and failure.type != "money"):
             return failure  # others hold or have given back more than it had
         self.search.spent = "money" if failure.type == "money" else self.search.ledger.spent_limit() or "tokens"
         return None

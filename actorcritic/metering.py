@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,10 +16,11 @@ from typing import cast
 
 from actorcritic.budget import Charge, Lease, Ledger, Price
 from actorcritic.errors import EngineError
-from actorcritic.protocols import Engine, RemoteEncoder
+from actorcritic.observation import Observation
+from actorcritic.protocols import Engine, RemoteEncoder, TakeStep
 from actorcritic.types import GenerateRequest, Generation, Role, Usage
 
-__all__ = ["Call", "CallMeter", "derive_seed", "free_meter"]
+__all__ = ["Call", "CallMeter", "EnvironmentStep", "StepMeter", "derive_seed", "free_meter"]
 
 RETRIES = 2
 """How often a retryable engine error is tried again before it counts as a failure."""
@@ -47,6 +49,85 @@ class Call:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentStep:
+    """One step in an environment that ended, as it is logged."""
+
+    environment: str
+    """Its name."""
+    action: str
+    observation: Observation | None
+    """None where the environment failed or the step was cancelled: it is charged all the same."""
+    replayed: int = 0
+    """Steps that were taken again before it, in order to come back to its state."""
+    seconds: float
+
+
+class StepMeter:
+    """The part of a trial's meter that counts its steps in an environment. Mutable."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        *,
+        past: Sequence[EnvironmentStep] = (),
+        on_step: Callable[[EnvironmentStep], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make the meter of a trial.
+
+        Args:
+            lease: What the trial may spend.
+            past: Steps that this trial took before the run broke off, in order; they are not taken again.
+            on_step: Hears of each step as it ends, past ones excepted.
+            clock: Gives seconds.
+        """
+        self._lease = lease
+        self._past = deque(past)
+        self._on_step = on_step
+        self._clock = clock
+
+    def admit(self) -> None:
+        """See `Meter.admit_step`."""
+        self._lease.admit_step()
+
+    async def take(self, environment: str, action: str, take: TakeStep) -> Observation:
+        """See `Meter.step`."""
+        self._lease.admit_step()
+        recalled = self._recall(environment, action)
+        if recalled is not None:
+            return recalled
+        started, replayed = self._clock(), 0
+
+        def note() -> None:
+            nonlocal replayed
+            replayed += 1
+
+        observation: Observation | None = None
+        try:
+            observation = await take(note)
+            return observation
+        finally:
+            self._lease.charge_step(replayed)
+            step = EnvironmentStep(
+                environment=environment,
+                action=action,
+                observation=observation,
+                replayed=replayed,
+                seconds=self._clock() - started,
+            )
+            if self._on_step is not None:
+                self._on_step(step)
+
+    def _recall(self, environment: str, action: str) -> Observation | None:
+        """Return what this very step showed before the run broke off, and charge it; None if it was not taken."""
+        if not self._past or (self._past[0].environment, self._past[0].action) != (environment, action):
+            return None
+        step = self._past.popleft()
+        self._lease.charge_step(step.replayed)
+        return step.observation
+
+
 class CallMeter:
     """The `Meter` of one trial. Mutable: it keeps its finished calls, and tells `on_call` of each call as it ends."""
 
@@ -59,6 +140,7 @@ class CallMeter:
         past: Sequence[Call] = (),
         on_call: Callable[[Call], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        steps: StepMeter | None = None,
     ) -> None:
         """Make the meter of a trial.
 
@@ -69,8 +151,10 @@ class CallMeter:
             past: Calls that this trial finished before the run broke off; the same requests are answered with them.
             on_call: Hears of each call as it ends, past ones excepted.
             clock: Gives seconds.
+            steps: Counts the steps in an environment, under the same lease; None = one that nobody hears.
         """
         self.lease = lease
+        self._steps = steps if steps is not None else StepMeter(lease, clock=clock)
         self.seed = seed
         self.calls: list[Call] = []
         self._prices = prices or {}
@@ -128,6 +212,14 @@ class CallMeter:
             raise
         settle(generation, generation.usage)
         return generation
+
+    def admit_step(self) -> None:
+        """See `Meter.admit_step`."""
+        self._steps.admit()
+
+    async def step(self, environment: str, action: str, take: TakeStep) -> Observation:
+        """See `Meter.step`."""
+        return await self._steps.take(environment, action, take)
 
     def take_over(self, role: Role | None = None) -> None:
         """Charge the past calls of a role (None = all) whose result is known, so that they need not be made again."""

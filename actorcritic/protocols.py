@@ -40,6 +40,7 @@ __all__ = [
     "RemoteEncoder",
     "RewardModel",
     "SnapshotEnvironment",
+    "TakeStep",
     "Verifier",
 ]
 
@@ -124,6 +125,10 @@ class RemoteEncoder(Protocol):
         ...
 
 
+TakeStep: TypeAlias = Callable[[Callable[[], None]], Awaitable[Observation]]
+"""Takes a step in an environment; calls what it is given for each step that it has to replay before."""
+
+
 class Meter(Protocol):
     """Through which a role calls an engine: it seeds, admits, bills and keeps every call of one trial."""
 
@@ -135,6 +140,28 @@ class Meter(Protocol):
         Raises:
             BudgetExhausted: not even the prompt and one token fit.
             EngineError: as from the engine.
+        """
+        ...
+
+    def admit_step(self) -> None:
+        """Ask for leave to take a step in an environment, before anything is spent on choosing it.
+
+        Raises:
+            BudgetExhausted: none is left.
+        """
+        ...
+
+    async def step(self, environment: str, action: str, take: TakeStep) -> Observation:
+        """Take one step in an environment within the trial's share of the budget.
+
+        Args:
+            environment: The environment's name.
+            action: What is done.
+            take: Does it; not called where this very step was taken before the run broke off.
+
+        Raises:
+            BudgetExhausted: no step is left.
+            EnvironmentFault: as from the environment.
         """
         ...
 

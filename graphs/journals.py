@@ -11,7 +11,7 @@ from typing import Any
 from actorcritic.budget import Spend
 from actorcritic.codec import encode
 from actorcritic.graphs.session import Journal, ProblemResult
-from actorcritic.metering import Call
+from actorcritic.metering import Call, EnvironmentStep
 from actorcritic.trajectory.events import DONE
 from actorcritic.types import Critique, Failure, JsonValue, Outcome, Payload, Reward, Solution, Trial
 
@@ -44,6 +44,10 @@ class StreamJournal:
     def called(self, trial: Trial, call: Call) -> None:
         """See `Journal.called`."""
         self._send("called", trial, role=call.role, model=call.model, usage=encode(call.usage))
+
+    def stepped(self, trial: Trial, step: EnvironmentStep) -> None:
+        """See `Journal.stepped`."""
+        self._send("stepped", trial, action=step.action, observation=encode(step.observation), replayed=step.replayed)
 
     def brought(self, trial: Trial, payload: Payload) -> None:
         """See `Journal.brought`."""
@@ -93,6 +97,11 @@ class TeeJournal:
         """See `Journal.called`."""
         for journal in self._journals:
             journal.called(trial, call)
+
+    def stepped(self, trial: Trial, step: EnvironmentStep) -> None:
+        """See `Journal.stepped`."""
+        for journal in self._journals:
+            journal.stepped(trial, step)
 
     def brought(self, trial: Trial, payload: Payload) -> None:
         """See `Journal.brought`."""

@@ -35,7 +35,7 @@ def resume_session(
         RecordError: the events are of another search.
     """
     policy, ledger = settings.policy(problem), settings.ledger()
-    past = replay(events, policy, ledger, trial_tokens=settings.trial_tokens)
+    past = replay(events, policy, ledger, trial_tokens=settings.trial_tokens, trial_steps=settings.trial_steps)
     session = Session(
         problem=problem,
         policy=policy,
@@ -46,7 +46,13 @@ def resume_session(
         attempts={trial: attempt for trial, item in past.finished.items() if (attempt := _attempt(item))},
         failures=list(past.failures),
         open=tuple(
-            OpenTrial(trial=item.trial, lease=past.leases[item.trial.id], calls=tuple(item.calls), failure=item.failure)
+            OpenTrial(
+                trial=item.trial,
+                lease=past.leases[item.trial.id],
+                calls=tuple(item.calls),
+                steps=tuple(item.steps),
+                failure=item.failure,
+            )
             for item in past.open
         ),
         next_trial=len(past.finished) + len(past.open),

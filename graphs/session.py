@@ -13,7 +13,7 @@ from typing import Protocol
 from actorcritic.budget import Lease, Price, Spend
 from actorcritic.exploration import Search
 from actorcritic.graphs.trial import Attempt, outcome_of
-from actorcritic.metering import Call, CallMeter, derive_seed
+from actorcritic.metering import Call, CallMeter, EnvironmentStep, StepMeter, derive_seed
 from actorcritic.search.tree import NodeCount, node_counts
 from actorcritic.types import Failure, Outcome, Payload, Problem, StopReason, Trial
 
@@ -29,6 +29,10 @@ class Journal(Protocol):
 
     def called(self, trial: Trial, call: Call) -> None:
         """Hear of a finished call."""
+        ...
+
+    def stepped(self, trial: Trial, step: EnvironmentStep) -> None:
+        """Hear of a step in an environment that ended."""
         ...
 
     def brought(self, trial: Trial, payload: Payload) -> None:
@@ -51,6 +55,9 @@ class SilentJournal:
         """Forget it."""
 
     def called(self, trial: Trial, call: Call) -> None:
+        """Forget it."""
+
+    def stepped(self, trial: Trial, step: EnvironmentStep) -> None:
         """Forget it."""
 
     def brought(self, trial: Trial, payload: Payload) -> None:
@@ -101,11 +108,18 @@ class Session(Search[Attempt]):
 
     def meter(self, trial: Trial, lease: Lease) -> CallMeter:
         """Return the meter through which a trial makes its calls."""
+        past = next((past for past in self.open if past.trial.id == trial.id), None)
+        steps = StepMeter(
+            lease,
+            past=() if past is None else past.steps,
+            on_step=lambda step: self.journal.stepped(trial, step),
+        )
         return CallMeter(
             lease,
+            steps=steps,
             seed=derive_seed(self.seed, self.problem.id, trial.id),
             prices=dict(self.prices),
-            past=next((past.calls for past in self.open if past.trial.id == trial.id), ()),
+            past=() if past is None else past.calls,
             on_call=lambda call: self.journal.called(trial, call),
         )
 

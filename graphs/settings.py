@@ -30,6 +30,8 @@ class SearchSettings:
     seed: int = 0
     trial_tokens: int | None = None
     """What one trial costs at most, in logical tokens; None = unknown: under a token limit trials then run in turn."""
+    trial_steps: int | None = None
+    """How many steps one trial takes in an environment at most; None = unknown, with the same consequence."""
     prices: Mapping[str, Price] = field(default_factory=dict[str, Price])
     """Per model fingerprint, for a budget of money."""
     exact: bool = False
@@ -45,8 +47,7 @@ class SearchSettings:
     @property
     def limited(self) -> bool:
         """Whether any limit ends a search."""
-        budget = self.budget
-        return any(limit is not None for limit in (budget.tokens, budget.calls, budget.seconds, budget.money))
+        return self.budget.limited
 
     def policy(self, problem: Problem) -> Policy:
         """Return a fresh policy for a problem, seeded from the run's seed and the problem."""

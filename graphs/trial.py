@@ -12,7 +12,7 @@ from typing import Protocol, TypedDict
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from actorcritic.errors import ActorCriticError, BudgetExhausted, InputError
+from actorcritic.errors import ActorCriticError, BudgetExhausted, EnvironmentFault, InputError
 from actorcritic.exploration import without_means
 from actorcritic.graphs.scoring import Scorers, gold_verdict, score, wants_reward
 from actorcritic.protocols import Actor, Critic, Meter
@@ -114,7 +114,7 @@ async def act(
     except BudgetExhausted as error:
         return without_means(error)
     except Exception as error:  # noqa: BLE001 - whatever an actor fails of is recorded as this trial's failure
-        failure = _failure("actor", error)
+        failure = _failure("environment" if isinstance(error, EnvironmentFault) else "actor", error)
         emit(trial, failure)
         return failure
     emit(trial, solution)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from actorcritic.budget import Spend
 from actorcritic.graphs.session import ProblemResult
-from actorcritic.metering import Call
+from actorcritic.metering import Call, EnvironmentStep
 from actorcritic.types import Action, Critique, Failure, Outcome, Payload, Reward, Solution, Trial, Verdict
 
 __all__ = ["Judged", "Transcript", "print_summary", "printable"]
@@ -57,6 +57,9 @@ class Transcript:
 
     def called(self, trial: Trial, call: Call) -> None:
         """See `Journal.called`; a transcript shows no single calls."""
+
+    def stepped(self, trial: Trial, step: EnvironmentStep) -> None:
+        """See `Journal.stepped`; a transcript shows no single steps."""
 
     def brought(self, trial: Trial, payload: Payload) -> None:
         """See `Journal.brought`."""

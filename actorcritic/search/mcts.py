@@ -2,9 +2,9 @@
 
 A solution node's children revise or rewrite it, a step node's children add one step. A node's value is its score, or
 that of a rollout to the end; it is backed up as a running mean. Trials in flight count as visits of value 0
-(virtual loss). `alpha` < 1 mixes in Agent Q's rank value. Deviations: a finished, an accepted or an unscored node is
-not entered again, since nothing new can come of it; when nothing is left to enter, the root gets another child; no
-reflections.
+(virtual loss). `alpha` < 1 mixes in Agent Q's rank value; `reflections` are those of LATS. Deviations: a finished, an
+accepted or an unscored node is not entered again, since nothing new can come of it; when nothing is left to enter, the
+root gets another child.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any, ClassVar
 
 from actorcritic.search.base import SAMPLING, STOP_AT, TreePolicy
 from actorcritic.search.formulas import FORMULAS
+from actorcritic.search.lessons import REFLECTIONS, Lessons
 from actorcritic.search.options import Option, OptionValue, choice, integer, number
-from actorcritic.search.policy import MAX_STEPS, REVISE_FROM
-from actorcritic.search.ranking import AGGREGATE, SCORE, Rank, ranked
+from actorcritic.search.policy import CRITIQUE, MAX_STEPS, REVISE_FROM
+from actorcritic.search.ranking import AGGREGATE, SCORE, Rank, critic_value, passes, ranked
 from actorcritic.search.tree import Node, Status
 from actorcritic.types import Action, JsonValue, Outcome, Trial, Verdict
 
@@ -75,6 +76,8 @@ class Mcts(TreePolicy):
         number("virtual_loss", 1.0, "visits that a trial in flight counts for", low=0),
         choice("leaf", ("critic", "rollout"), "value of a step node: of the prefix, or of one solution from there"),
         number("alpha", 1.0, "share of the mean value; the rest is the critic's rank among siblings", low=0, high=1),
+        choice("rank", ("score", "critic"), "whose score ranks siblings: the one that counts, or always the critic's"),
+        REFLECTIONS,
         choice("answer", ("best", "visits"), "the answer: the best solution, or the end of the most visited path"),
         SCORE,
         AGGREGATE,
@@ -97,6 +100,8 @@ class Mcts(TreePolicy):
         self._pw_alpha = self.options.maybe_real("pw_alpha")
         self._pw_c = self.options.real("pw_c")
         self._max_depth = self.options.maybe_whole("max_depth")
+        self._ranks_by_critic = self._alpha < 1 and self.options.text("rank") == "critic"
+        self._lessons = Lessons(self.options.whole("reflections"))
         self._revises = self.options.text("deeper") == "revise"
         self._root = _Place(Node(trial=Trial(id=-1, action=Action.PROPOSE)), None)
         self._places = [self._root]
@@ -109,19 +114,23 @@ class Mcts(TreePolicy):
     @property
     def needs_critic(self) -> bool:
         """Whether the critic scores the nodes, or says what is wrong with a solution that is worked on."""
-        return not self._steps or self.source == "critic"
+        return not self._steps or self.source == "critic" or self._ranks_by_critic
 
     # --- select ----------------------------------------------------------------------------------------------------
 
     def _next(self) -> Trial | None:
+        failed = self._lessons.pop()
+        if failed is not None:
+            return Trial(id=len(self.tree), action=Action.JUDGE, parent=failed, options={CRITIQUE: True})
         if self._rollouts:
-            return self._trial(Action.EXTEND, self._rollouts.pop(0))
+            unranked = {} if self.source == "critic" else {CRITIQUE: False}
+            return self._lessons.shown(self._trial(Action.EXTEND, self._rollouts.pop(0), unranked))
         place = self._select()
         if place is None:
             return None
         place.used += 1
         place.live += 1
-        return self._child_of(place)
+        return self._lessons.shown(self._child_of(place))
 
     def _asked(self, node: Node) -> None:
         parent = node.trial.parent
@@ -250,16 +259,22 @@ class Mcts(TreePolicy):
 
     def _told(self, node: Node, outcome: Outcome) -> None:
         place = self._places[node.trial.id + 1]
+        if node.trial.action is Action.JUDGE:
+            self._land(place, None)
+            self._lessons.learn(node.id)
+            return
         value = self._score(outcome)
         if self._good_enough(outcome):
             self._land(place, value)
             self._stop("accepted")
             return
+        if self._is_failure(outcome, value):
+            self._lessons.fail(node.id, outcome, judged=node.trial.options.get(CRITIQUE) is not False)
         if self._is_rollout(node):
             self._land(place, value)
             self._open_above(place, value is not None)
             return
-        if self._alpha < 1 and value is not None:
+        if self._alpha < 1:
             self._rank_siblings(place)
         if self._rollout and not outcome.complete:
             self._land(place, None)
@@ -271,6 +286,8 @@ class Mcts(TreePolicy):
     def _failed(self, node: Node) -> None:
         place = self._places[node.id + 1]
         self._land(place, None)
+        if node.trial.action is Action.JUDGE:
+            return
         if self._is_rollout(node):
             self._open_above(place, False)
         else:
@@ -280,6 +297,14 @@ class Mcts(TreePolicy):
 
     def _is_rollout(self, node: Node) -> bool:
         return self._rollout and MAX_STEPS not in node.trial.options
+
+    def _is_failure(self, outcome: Outcome, value: float | None) -> bool:
+        """Return whether an attempt has come to its end and is known not to be good enough."""
+        if not outcome.complete or value is None:
+            return False
+        if self.source == "critic":
+            return not passes(outcome, self._stop_at)
+        return value < (1.0 if self._stop_at is None else self._stop_at)
 
     def _promises(self, place: _Place) -> bool:
         """Return whether something new can come of working on a node."""
@@ -296,7 +321,8 @@ class Mcts(TreePolicy):
         for child in self.tree.children(place.node.parent):
             node = self.tree.nodes[child]
             known = node.outcome is not None and not self._is_rollout(node)
-            value = self._score(node.outcome) if known and node.outcome is not None else None
+            score = critic_value if self._ranks_by_critic else self._score
+            value = score(node.outcome) if known and node.outcome is not None else None
             if value is not None:
                 scored.append((-value, child + 1))
         last = len(scored) - 1
@@ -337,7 +363,7 @@ class Mcts(TreePolicy):
         while children:
             child = max(children, key=lambda child: (self.tree.nodes[child].visits, -child))
             node = self.tree.nodes[child]
-            if node.outcome is None:
+            if node.outcome is None or not node.visits:
                 break
             found = child if node.outcome.complete else found
             children = node.children
@@ -354,6 +380,7 @@ class Mcts(TreePolicy):
             "live": [place.live for place in self._places],
             "doors": [[child.node.id + 1 for child in place.doors] for place in self._places],
             "rollouts": list(self._rollouts),
+            "lessons": self._lessons.dump(),
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -367,6 +394,7 @@ class Mcts(TreePolicy):
             place.doors = [self._places[child] for child in doors]
             self._count(place, 0, None)
         self._rollouts = state["rollouts"]
+        self._lessons.load(state["lessons"])
         if self._alpha < 1:
             for place in self._places[1:]:
                 self._rank_siblings(place)

@@ -12,10 +12,12 @@ from typing import Protocol, Self
 
 from actorcritic.types import Failure, JsonValue, Outcome, StopReason, Trial
 
-__all__ = ["CRITIQUE", "MAX_STEPS", "ORACLE", "REVISE_FROM", "REWARD", "TEMPERATURE", "Policy"]
+__all__ = ["CRITIQUE", "LESSONS", "MAX_STEPS", "ORACLE", "REVISE_FROM", "REWARD", "TEMPERATURE", "Policy"]
 
 CRITIQUE = "critique"
 """bool: whether the critic judges the result; where it is False, the outcome is unscored."""
+LESSONS = "lessons"
+"""list of int: trials whose critiques say what was wrong with failed attempts; they are shown to the actor."""
 MAX_STEPS = "max_steps"
 """int >= 1: write at most so many new steps; absent = to the end."""
 ORACLE = "oracle"

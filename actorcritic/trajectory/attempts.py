@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from actorcritic.metering import Call
+from actorcritic.metering import Call, EnvironmentStep
 from actorcritic.types import Action, Critique, Failure, JsonValue, Outcome, Prompt, Solution, Trial
 
 __all__ = ["Derived", "EpisodeAttempt", "LoggedScore", "LoggedToolCall"]
@@ -65,6 +65,8 @@ class EpisodeAttempt:
     """Whether the trial was committed; one in flight when the log broke off is not."""
     calls: tuple[Call, ...] = ()
     """Every call that ended, with prompt, seed, tokens and log-probabilities, those that brought nothing included."""
+    steps: tuple[EnvironmentStep, ...] = ()
+    """Every step that it took itself in an environment, those that failed included."""
     tool_calls: tuple[LoggedToolCall, ...] = ()
     scores: tuple[LoggedScore, ...] = ()
     """In the order in which they came; those of after the run last."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from actorcritic.budget import Spend
 from actorcritic.codec import decode
 from actorcritic.errors import RecordError
-from actorcritic.metering import Call
+from actorcritic.metering import Call, EnvironmentStep
 from actorcritic.search.policy import ORACLE
 from actorcritic.trajectory.attempts import Derived, EpisodeAttempt, LoggedScore, LoggedToolCall
 from actorcritic.trajectory.events import DONE, Event, Kind, read_call
@@ -168,6 +168,7 @@ class _Past:
     failure: Failure | None = None
     settled: bool = False
     calls: list[Call] = field(default_factory=list[Call])
+    steps: list[EnvironmentStep] = field(default_factory=list[EnvironmentStep])
     tool_calls: list[LoggedToolCall] = field(default_factory=list[LoggedToolCall])
     scores: list[LoggedScore] = field(default_factory=list[LoggedScore])
 
@@ -231,6 +232,7 @@ class _Reader:
                 failure=past.failure,
                 settled=past.settled,
                 calls=tuple(past.calls),
+                steps=tuple(past.steps),
                 tool_calls=tuple(past.tool_calls),
                 scores=tuple(past.scores),
                 visits=counts[trial][0] if trial in counts else None,
@@ -251,6 +253,8 @@ class _Reader:
         payload = event.payload
         if event.kind is Kind.CALLED:
             past.calls.append(read_call(payload))
+        elif event.kind is Kind.STEPPED:
+            past.steps.append(decode(EnvironmentStep, dict(payload)))
         elif event.kind in DONE.values():
             past.solution = decode(Solution, payload.get("solution"))
         elif event.kind is Kind.CRITIQUED:

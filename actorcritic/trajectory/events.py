@@ -61,6 +61,8 @@ class Kind(StrEnum):
     """As `proposed`: the parent's solution, taken over for a critique."""
     CRITIQUED = "critiqued"
     """`critique`."""
+    STEPPED = "stepped"
+    """An `EnvironmentStep`: `environment`, `action`, `observation` (absent where it failed), `replayed`, `seconds`."""
     TOOL_CALLED = "tool_called"
     """`name`, `arguments`, `result`."""
     SCORED = "scored"
@@ -91,7 +93,7 @@ DONE: Mapping[Action, Kind] = {
 """What the solution of an action is logged as."""
 
 
-CODED = frozenset({Kind.ASKED, Kind.CALLED, *DONE.values(), Kind.CRITIQUED, Kind.FAILED, Kind.COMMITTED})
+CODED = frozenset({Kind.ASKED, Kind.CALLED, Kind.STEPPED, *DONE.values(), Kind.CRITIQUED, Kind.FAILED, Kind.COMMITTED})
 """Kinds whose payload is written by the codec alone."""
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, cast
 
 from actorcritic.budget import Spend
 from actorcritic.codec import encode
-from actorcritic.metering import Call
+from actorcritic.metering import Call, EnvironmentStep
 from actorcritic.search.tree import NodeCount
 from actorcritic.trajectory.events import DONE, Event, Kind, call_payload, score_payload, spans
 from actorcritic.trajectory.recorder import Recorder
@@ -123,6 +123,10 @@ class TrajectoryJournal:
         """Record a call that ended."""
         self.note(Kind.CALLED, trial, call_payload(call))
 
+    def stepped(self, trial: Trial, step: EnvironmentStep) -> None:
+        """Record a step in an environment that ended."""
+        self.note(Kind.STEPPED, trial, cast("dict[str, JsonValue]", encode(step)))
+
     def brought(self, trial: Trial, payload: Payload) -> None:
         """Record what a trial brought forth."""
         if isinstance(payload, Solution):
@@ -160,7 +164,7 @@ class TrajectoryJournal:
 
     def finished(self, result: Conclusion) -> None:
         """Record the end."""
-        if result.stopped_by in ("tokens", "calls", "seconds", "money"):
+        if result.stopped_by in ("tokens", "calls", "steps", "seconds", "money"):
             self.note(Kind.BUDGET, payload={"limit": result.stopped_by})
         counts = sorted(result.counts.items())
         tree: dict[str, JsonValue] = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from actorcritic.budget import Lease, Ledger
 from actorcritic.codec import decode
 from actorcritic.errors import BudgetExhausted, RecordError
-from actorcritic.metering import Call
+from actorcritic.metering import Call, EnvironmentStep
 from actorcritic.search.policy import Policy
 from actorcritic.trajectory.events import DONE, Event, Kind, read_call, read_score
 from actorcritic.types import Critique, Failure, JsonValue, Outcome, Reward, Solution, Trial
@@ -34,6 +34,8 @@ class PastTrial:
     """What the policy was told; None also where the trial was cancelled, though a solution may stand."""
     calls: list[Call] = field(default_factory=list[Call])
     """Every call that ended, those that brought nothing included."""
+    steps: list[EnvironmentStep] = field(default_factory=list[EnvironmentStep])
+    """Likewise, every step in an environment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +58,11 @@ class Replay:
 class _Replayer:
     """Reads events in order into a policy and a ledger. Mutable."""
 
-    def __init__(self, policy: Policy, ledger: Ledger, trial_tokens: int | None) -> None:
+    def __init__(self, policy: Policy, ledger: Ledger, trial_tokens: int | None, trial_steps: int | None) -> None:
         self.policy = policy
         self.ledger = ledger
         self.trial_tokens = trial_tokens
+        self.trial_steps = trial_steps
         self.finished: dict[int, PastTrial] = {}
         self.open: dict[int, PastTrial] = {}
         self.leases: dict[int, Lease] = {}
@@ -88,12 +91,13 @@ class _Replayer:
         for past in self.open.values():
             if past.failure is None:
                 past.calls = [call for call in past.calls if call.generation is not None]
+                past.steps = [step for step in past.steps if step.observation is not None]
 
     def _ask(self, event: Event) -> None:
         """Let the policy ask once more."""
         logged = decode(Trial, event.payload.get("trial"))
         try:
-            lease = self.ledger.lease(logged.id, tokens=self.trial_tokens)
+            lease = self.ledger.lease(logged.id, tokens=self.trial_tokens, steps=self.trial_steps)
         except BudgetExhausted:
             lease = None
         trials = self.policy.ask(1)
@@ -111,6 +115,8 @@ class _Replayer:
         payload = event.payload
         if event.kind is Kind.CALLED:
             past.calls.append(read_call(payload))
+        elif event.kind is Kind.STEPPED:
+            past.steps.append(decode(EnvironmentStep, dict(payload)))
         elif event.kind in DONE.values():
             past.solution = decode(Solution, payload.get("solution"))
         elif event.kind is Kind.CRITIQUED:
@@ -131,6 +137,8 @@ class _Replayer:
         lease = self.leases.pop(trial)
         for call in past.calls:
             lease.charge(call.charge)
+        for step in past.steps:
+            lease.charge_step(step.replayed)
         self.ledger.commit(trial)
         if "outcome" in payload:
             past.outcome = decode(Outcome, payload["outcome"])
@@ -141,16 +149,24 @@ class _Replayer:
         self.finished[trial] = self.open.pop(trial)
 
 
-def replay(events: Iterable[Event], policy: Policy, ledger: Ledger, *, trial_tokens: int | None = None) -> Replay:
+def replay(
+    events: Iterable[Event],
+    policy: Policy,
+    ledger: Ledger,
+    *,
+    trial_tokens: int | None = None,
+    trial_steps: int | None = None,
+) -> Replay:
     """Bring a fresh policy and a fresh ledger to where a problem's events end.
 
     For a resumed run to come to what the unbroken one would have, the driver must
 
-    - take a trial's lease right before it asks for the trial, wishing for `trial_tokens`, and release it where the
-      policy has nothing to ask; settle trials in the order of their ids; change policy, ledger and attempts at commits
-      only;
-    - record, per trial, `asked` before the first call, `called` as each call ends, the solution, the critique and
-      whatever failed as they come, `committed` when the trial is settled, and only then tell the policy;
+    - take a trial's lease right before it asks for the trial, wishing for `trial_tokens` and `trial_steps`, and release
+      it where the policy has nothing to ask; settle trials in the order of their ids; change policy, ledger and
+      attempts at commits only;
+    - record, per trial, `asked` before the first call, `called` as each call ends, `stepped` as each step in an
+      environment does, the solution, the critique and whatever failed as they come, `committed` when the trial is
+      settled, and only then tell the policy;
       `TrajectoryJournal` writes these events. An interruption settles nothing.
 
     To go on, it begins with `Replay.open`, in order: a trial named by the policy's `cancelled` is settled as such, one
@@ -163,11 +179,12 @@ def replay(events: Iterable[Event], policy: Policy, ledger: Ledger, *, trial_tok
         policy: Made as it was for the run: the same strategy, options and seed.
         ledger: With the run's budget.
         trial_tokens: The lease that the run's driver wished for each trial; None = unlimited.
+        trial_steps: Likewise, steps in environments.
 
     Raises:
         RecordError: the events do not fit the policy, the budget or one another.
     """
-    reader = _Replayer(policy, ledger, trial_tokens)
+    reader = _Replayer(policy, ledger, trial_tokens, trial_steps)
     next_seq = 0
     for event in events:
         if event.seq != next_seq:

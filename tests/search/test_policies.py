@@ -299,6 +299,7 @@ CONTEXT = {
     "mcts c_exp": "selection=agent-q",
     "mcts pw_c": "pw_alpha=0.7",
     "mcts leaf": "nodes=step",
+    "mcts rank": "alpha=0,score=logprob",
     "ab-mcts beta_a": "posterior=beta",
     "ab-mcts beta_b": "posterior=beta",
 }
