@@ -116,6 +116,9 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     """On a tool message: the call that it answers."""
+    native: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue], hash=False)
+    """What a LangChain message holds beyond this (images, signed thoughts), for an engine over LangChain; others do not
+    look at it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,7 +324,7 @@ class GenerateRequest:
 
     prompt: Prompt
     max_tokens: int
-    """At most this many completion tokens, >= 1."""
+    """At most this many completion tokens, >= 1; 0 = write nothing and score the prefill, where the engine can."""
     sampling: Sampling = Sampling()
     stop: tuple[str, ...] = ()
     """Generation ends after one of these; the text returned keeps it, so that steps join without loss."""
@@ -345,7 +348,8 @@ class Generation:
     finish_reason: FinishReason
     usage: Usage
     tokens: tuple[TokenLogprob, ...] = ()
-    """One per completion token, the end token included; empty where the engine gives none."""
+    """One per completion token, the end token included; where nothing was to be written, one per token of the prefill;
+    empty where the engine gives none."""
     prompt_ids: tuple[int, ...] = ()
     """Ids of the whole prompt, prefill included; empty where the engine has none."""
     token_ids: tuple[int, ...] = ()
@@ -353,6 +357,8 @@ class Generation:
     reasoning: str | None = None
     """The reasoning field of a thinking model, where the engine gives it apart from the text."""
     tool_calls: tuple[ToolCall, ...] = ()
+    native: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    """The `id` of a LangChain message, and what else it holds beyond the above; empty for every other engine."""
 
 
 # --- search --------------------------------------------------------------------------------------------------------

@@ -45,6 +45,8 @@ anything: st.SearchStrategy[JsonValue] = st.recursive(
 st.register_type_strategy(str, text)
 st.register_type_strategy(float, finite)
 objects = st.dictionaries(text, anything, max_size=3)
+messages = st.builds(Message, native=objects)
+st.register_type_strategy(Message, messages)
 tokens = st.lists(
     st.builds(
         TokenLogprob,
@@ -57,7 +59,7 @@ tokens = st.lists(
 ).map(tuple)
 tools = st.lists(st.builds(ToolSpec, parameters=objects), max_size=2).map(tuple)
 problems = st.builds(Problem, tools=tools, meta=objects)
-generations = st.builds(Generation, tokens=tokens)
+generations = st.builds(Generation, tokens=tokens, native=objects)
 requests = st.builds(GenerateRequest, tools=tools, json_schema=st.none() | objects)
 trials = st.builds(Trial, options=objects)
 
@@ -65,10 +67,11 @@ VALUES: dict[type, st.SearchStrategy[object]] = {
     Problem: problems,
     GenerateRequest: requests,
     Generation: generations,
+    Message: messages,
     Trial: trials,
     **{
         kind: st.builds(kind)
-        for kind in (Critique, Failure, Message, Outcome, Reference, Sampling, Solution, Step, ToolCall, Usage)
+        for kind in (Critique, Failure, Outcome, Reference, Sampling, Solution, Step, ToolCall, Usage)
     },
 }
 

@@ -6,13 +6,23 @@ nobody can tell whether a stop string or the model ended a text, that is said, n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from actorcritic.engines.texts import cut_tokens, end_of_stop, estimate_ids, spell_tokens
-from actorcritic.types import FinishReason, GenerateRequest, Generation, Prompt, TokenLogprob, ToolCall, Usage
+from actorcritic.errors import InputError
+from actorcritic.types import (
+    FinishReason,
+    GenerateRequest,
+    Generation,
+    JsonValue,
+    Prompt,
+    TokenLogprob,
+    ToolCall,
+    Usage,
+)
 
-__all__ = ["Answer", "ending_is_known", "estimate_usage", "make_generation"]
+__all__ = ["Answer", "ending_is_known", "estimate_usage", "make_generation", "scored_tokens"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +42,8 @@ class Answer:
     tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage | None = None
     """None where the server reports none."""
+    native: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    """See `Generation.native`."""
 
 
 def ending_is_known(answer: Answer, stops: Sequence[str]) -> bool:
@@ -63,6 +75,7 @@ def make_generation(request: GenerateRequest, answer: Answer, usage: Usage) -> G
         token_ids=answer.token_ids,
         reasoning=answer.reasoning,
         tool_calls=answer.tool_calls,
+        native=answer.native,
     )
 
 
@@ -74,6 +87,25 @@ def estimate_usage(request: GenerateRequest, answer: Answer) -> Usage:
         prompt_tokens=len(answer.prompt_ids) or len(estimate_ids(request.prompt, request.tools)),
         completion_tokens=len(answer.token_ids) or len(answer.tokens) or len(estimate_ids(Prompt(content=written))),
     )
+
+
+def scored_tokens(bare: Sequence[int], whole: Sequence[int]) -> int:
+    """Return how many tokens at the end of a prompt are to be scored: all but those that it has without its prefill.
+
+    Args:
+        bare: The ids of the prompt alone.
+        whole: Those of the prompt with its prefill.
+
+    Raises:
+        InputError: there is nothing to score, or nothing stands before it that would make it likely or not.
+    """
+    same = next((place for place, pair in enumerate(zip(bare, whole, strict=False)) if pair[0] != pair[1]), len(bare))
+    before = min(same, len(whole))
+    if before == len(whole):
+        raise InputError("max_tokens is 0: give a prefill, whose tokens are then scored")
+    if before == 0:
+        raise InputError("nothing stands before the text that is to be scored: give it as the prefill of a prompt")
+    return len(whole) - before
 
 
 def _with_top(token: TokenLogprob, count: int) -> TokenLogprob:

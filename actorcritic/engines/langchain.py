@@ -6,34 +6,32 @@ sent, and said in a note. The model's own retries are the only ones. Prompt leng
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from actorcritic.engines.answer import Answer, ending_is_known, estimate_usage, make_generation
 from actorcritic.engines.in_flight import InFlight
+from actorcritic.engines.langchain_messages import native_of, read_texts, read_tool_calls, to_langchain
 from actorcritic.engines.openai.answers import read_chat_tokens, read_count, read_finish
 from actorcritic.engines.openai.bodies import tool_rows
 from actorcritic.engines.openai.failures import Secret, problem_of_status
 from actorcritic.engines.openai.profile import MOST_TOP_LOGPROBS
-from actorcritic.engines.texts import clean_text, estimate_ids
+from actorcritic.engines.texts import estimate_ids
 from actorcritic.errors import EngineError, EngineUnavailable, InputError
 from actorcritic.protocols import Capabilities, EngineInfo
 from actorcritic.types import (
     FinishReason,
     GenerateRequest,
     Generation,
-    Message,
     Prompt,
-    ToolCall,
     ToolSpec,
     Usage,
 )
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.messages import AIMessage
     from typing_extensions import TypeIs
 
 __all__ = ["LangChainEngine", "is_chat_model"]
@@ -63,10 +61,19 @@ class LangChainEngine:
         model: the chat model, with its key and its retries.
         name: how a person calls it.
         deterministic: say True where it gives the same completion for the same seed, whatever runs beside it.
+        own_sampling: leave temperature, nucleus and seed as its owner has set them, whatever a request says.
     """
 
-    def __init__(self, model: BaseChatModel, *, name: str | None = None, deterministic: bool = False) -> None:
+    def __init__(
+        self,
+        model: BaseChatModel,
+        *,
+        name: str | None = None,
+        deterministic: bool = False,
+        own_sampling: bool = False,
+    ) -> None:
         self._model = model
+        self._own_sampling = own_sampling
         declared = set(type(model).model_fields)
         self._fields = {
             option: next((field for field in fields if field in declared), None) for option, fields in _FIELDS.items()
@@ -119,6 +126,8 @@ class LangChainEngine:
             raise InputError(f"{self._name} cannot go on from a prefill")
         if request.json_schema is not None:
             raise InputError(f"{self._name} cannot constrain a completion to a JSON schema")
+        if request.max_tokens < 1:
+            raise InputError(f"max_tokens must be at least 1: {self._name} scores no given text")
         return await self._flight.run(self._generate(request))
 
     async def aclose(self) -> None:
@@ -151,7 +160,7 @@ class LangChainEngine:
         failure: EngineError | None = None
         message: AIMessage | None = None
         try:
-            message = await model.ainvoke(_messages(request.prompt), stop=stop)
+            message = await model.ainvoke(to_langchain(request.prompt), stop=stop)
         except Exception as error:  # noqa: BLE001 - every provider has its own tree of errors
             failure = self._failure(error)
         if failure is not None or message is None:
@@ -165,13 +174,11 @@ class LangChainEngine:
 
     def _asked(self, request: GenerateRequest) -> dict[str, Any]:
         """Return the options of a request by their usual names."""
-        asked: dict[str, Any] = {
-            "max_tokens": request.max_tokens,
-            "temperature": request.sampling.temperature,
-            "top_p": request.sampling.top_p,
-        }
-        if request.seed is not None:
-            asked["seed"] = request.seed % 2**31
+        asked: dict[str, Any] = {"max_tokens": request.max_tokens}
+        if not self._own_sampling:
+            asked |= {"temperature": request.sampling.temperature, "top_p": request.sampling.top_p}
+            if request.seed is not None:
+                asked["seed"] = request.seed % 2**31
         if self._logprobs and (request.logprobs or request.top_logprobs):
             asked["logprobs"] = True
             if request.top_logprobs:
@@ -185,8 +192,8 @@ class LangChainEngine:
 
     def _answer(self, message: AIMessage, request: GenerateRequest) -> Answer:
         facts = cast("Mapping[str, Any]", message.response_metadata)
-        text, reasoning = _texts(message)
-        calls = _tool_calls(message)
+        text, reasoning = read_texts(message)
+        calls = read_tool_calls(message)
         usage = _usage(message)
         said = next((facts[name] for name in ("finish_reason", "stop_reason", "done_reason") if facts.get(name)), None)
         if said is not None:
@@ -208,6 +215,7 @@ class LangChainEngine:
             reasoning=reasoning,
             tool_calls=calls,
             usage=usage,
+            native={} if request.stop else native_of(message),
         )
 
     def _usage(self, request: GenerateRequest, answer: Answer) -> Usage:
@@ -246,85 +254,6 @@ def is_chat_model(model: object) -> TypeIs[BaseChatModel]:
     """Return whether an object is a LangChain chat model; imports nothing: who has one has imported it."""
     module = sys.modules.get("langchain_core.language_models.chat_models")
     return module is not None and isinstance(model, module.BaseChatModel)
-
-
-def _messages(prompt: Prompt) -> list[BaseMessage]:
-    from langchain_core.messages import (  # noqa: PLC0415 - heavy, and here already
-        AIMessage,
-        HumanMessage,
-        SystemMessage,
-        ToolMessage,
-    )
-
-    def convert(message: Message) -> BaseMessage:
-        match message.role:
-            case "system":
-                return SystemMessage(message.content)
-            case "user":
-                return HumanMessage(message.content)
-            case "tool":
-                return ToolMessage(message.content, tool_call_id=message.tool_call_id or "")
-            case "assistant":
-                read = [(call, _arguments(call)) for call in message.tool_calls]
-                return AIMessage(
-                    message.content,
-                    tool_calls=[
-                        {"id": call.id, "name": call.name, "args": given, "type": "tool_call"}
-                        for call, given in read
-                        if given is not None
-                    ],
-                    invalid_tool_calls=[
-                        {
-                            "id": call.id,
-                            "name": call.name,
-                            "args": call.arguments,
-                            "error": None,
-                            "type": "invalid_tool_call",
-                        }
-                        for call, given in read
-                        if given is None
-                    ],
-                )
-
-    if isinstance(prompt.content, str):
-        return [HumanMessage(prompt.content)]
-    return [convert(message) for message in prompt.content]
-
-
-def _arguments(call: ToolCall) -> dict[str, Any] | None:
-    """Return the arguments of a call; None where they are malformed."""
-    try:
-        given: object = json.loads(call.arguments or "{}")
-    except (ValueError, RecursionError):
-        return None
-    return cast("dict[str, Any]", given) if isinstance(given, dict) else None
-
-
-def _texts(message: AIMessage) -> tuple[str, str | None]:
-    """Return the text, and the reasoning that stands beside it."""
-    content: object = message.content
-    blocks: list[object] = cast("list[object]", content) if isinstance(content, list) else [content]
-    said: list[str] = []
-    thought = [str(message.additional_kwargs.get("reasoning_content") or "")]
-    for block in blocks:
-        if isinstance(block, str):
-            said.append(block)
-        elif isinstance(block, dict):
-            fields = cast("dict[str, Any]", block)
-            if fields.get("type") == "text":
-                said.append(str(fields.get("text") or ""))
-            elif fields.get("type") in ("thinking", "reasoning"):
-                thought.append(str(fields.get("thinking") or fields.get("reasoning") or ""))
-    return clean_text("".join(said)), clean_text("".join(thought)) or None
-
-
-def _tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:
-    good = [(call["id"], call["name"], json.dumps(call["args"])) for call in message.tool_calls]
-    bad = [(call["id"], call["name"], call["args"]) for call in message.invalid_tool_calls]
-    return tuple(
-        ToolCall(id=ident or f"call_{place}", name=clean_text(name or ""), arguments=clean_text(arguments or ""))
-        for place, (ident, name, arguments) in enumerate([*good, *bad])
-    )
 
 
 def _usage(message: AIMessage) -> Usage | None:
