@@ -119,6 +119,19 @@ def test_chats_alone_are_refused_for_the_pair(folder: Path) -> None:
         own(folder, "leti")
 
 
+@pytest.mark.parametrize("text", ["critique-grpo", "score", "score:stage=2"])
+def test_questions_for_reinforcement_are_the_pairs_own(text: str, folder: Path) -> None:
+    rows = own(folder, text).rows["train"]
+    assert rows and all(is_written(str(row["prompt"])) for row in rows)
+    assert {row["checker"] for row in rows} == {"countdown"}
+
+
+@pytest.mark.parametrize("text", ["critique-grpo:form=logged", "critique-grpo:form=sdpo", "score:stage=2,first=logged"])
+def test_forms_with_chats_in_them_are_refused_for_the_pair(text: str, folder: Path) -> None:
+    with pytest.raises(InputError, match="has chats alone"):
+        own(folder, text)
+
+
 def test_the_command_writes_the_pairs_words(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["export", str(folder), "--recipe", "rft", "--wording", "embedded", "--out", str(tmp_path / "x")]) == 0
     assert '"wording": "embedded"' in (tmp_path / "x" / "manifest.json").read_text(encoding="utf-8")

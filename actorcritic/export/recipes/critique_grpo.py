@@ -17,11 +17,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from actorcritic.errors import InputError
 from actorcritic.export.chat import assistant, critique_text, mentions_help, solution_text
 from actorcritic.export.critics import Refined, judged, known_attempts, refined
 from actorcritic.export.needs import critiqued, scored
 from actorcritic.export.reading import collected, helped, reward_columns
 from actorcritic.export.recipe import Columns, Drop, Form, Recipe, Result, Row, Setting
+from actorcritic.export.wordings import ANY
 from actorcritic.search.options import choice, integer
 from actorcritic.tasks.checkers import has_gold
 from actorcritic.trajectory.attempts import EpisodeAttempt
@@ -52,6 +54,8 @@ def group_advantages(rewards: Sequence[float]) -> list[float]:
 
 def _rows(episode: Episode, setting: Setting) -> Iterator[Result]:
     """Yield a problem's question, its group or its critiques."""
+    if setting.form != "grpo" and setting.words.name != "chat":
+        raise InputError(f"form={setting.form} has chats alone: leave out the wording, or export form=grpo")
     forms = {"grpo": _question, "logged": _group, "sdpo": _feedback}
     return forms[setting.form](episode, setting)
 
@@ -65,7 +69,7 @@ def _question(episode: Episode, setting: Setting) -> Iterator[Result]:
         yield Drop("problem without an attempt")
     else:
         columns: Columns = {
-            "prompt": setting.prompt(episode.problem),
+            "prompt": setting.words.ask(episode.problem),
             **reward_columns(episode),
             "solution": gold.solution or "",
             "critique": setting.options.text("critique"),
@@ -172,6 +176,7 @@ RECIPE = Recipe(
         "sdpo": Form(dataset="prompt-only", trainer="trl.experimental.sdpo.SDPOTrainer"),
     },
     rows=_rows,
+    wordings=ANY,
     needs=(
         replace(scored(), when=("form", "logged")),
         replace(refined(), when=("form", "logged")),

@@ -17,6 +17,7 @@ from actorcritic.export.chat import assistant, solution_text, user
 from actorcritic.export.needs import scored
 from actorcritic.export.reading import helped, refusal
 from actorcritic.export.recipe import Drop, Form, Recipe, Result, Row, Setting
+from actorcritic.export.wordings import ANY
 from actorcritic.search.options import choice, integer
 from actorcritic.tasks.checkers import checker_of, has_gold
 from actorcritic.templates import load_template
@@ -59,6 +60,8 @@ def _rows(episode: Episode, setting: Setting) -> Iterator[Result]:
         return
     if setting.options.text("stage") == "1":
         raise InputError("in stage 1 every first attempt is sampled: give stage=2 or first=sampled")
+    if setting.words.name != "chat":
+        raise InputError("first=logged has chats alone: leave out the wording, or give first=sampled")
     seen: set[str] = set()
     for attempt in episode.attempts:
         if attempt.action is Action.JUDGE:
@@ -74,9 +77,9 @@ def _rows(episode: Episode, setting: Setting) -> Iterator[Result]:
 
 def _row(episode: Episode, first: EpisodeAttempt | None, setting: Setting) -> Row:
     """Return the question, or the question with a logged first attempt and the correction after it."""
-    correction, prompt = load_template(TEMPLATE).text, setting.prompt(episode.problem)
+    correction, prompt = load_template(TEMPLATE).text, setting.words.ask(episode.problem)
     if first is not None and first.solution is not None:
-        prompt = [*prompt, *assistant(solution_text(first.solution)), *user(correction)]
+        prompt = [*setting.prompt(episode.problem), *assistant(solution_text(first.solution)), *user(correction)]
     gold = None if episode.gold is None else episode.gold.answer
     return Row(
         columns={
@@ -100,6 +103,7 @@ RECIPE = Recipe(
     summary="questions for learning to correct oneself in two turns, with what rewards need",
     forms={"grpo": Form(dataset="prompt-only", trainer="GRPOTrainer")},
     rows=_rows,
+    wordings=ANY,
     shows=frozenset({"attempt"}),
     templates=(TEMPLATE,),
     needs=(replace(scored(), when=("first", "logged")),),
