@@ -3,7 +3,8 @@
 CRL (arXiv 2509.22824): does a conclusion agree with the label. Critique-RL (2510.24320), stage 1: does a verdict agree
 with what is known of the attempt; stage 2: what the frozen actor made of the critique, but -1 where the verdict does
 not agree. RefCritic (2507.15024): the verdict, and how often refinements with the critique came out right. SCoRe
-(2409.12917): what each of two turns is worth. Knows no trainer, no model and no wording but CRL's.
+(2409.12917): what each of two turns is worth. DeepCritic (2505.00662): is the boxed step the label. Knows no trainer and
+no model; of wordings only those two marks.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from statistics import fmean
 from typing import Literal, TypeAlias
 
 from actorcritic.errors import InputError
+from actorcritic.export.chat import boxed_answer
 from actorcritic.export.recipes.score import ALPHA, turn_returns
 from actorcritic.types import Verdict
 
@@ -22,6 +24,7 @@ __all__ = [
     "REFINEMENTS",
     "RefinementReward",
     "agrees",
+    "boxed_rewards",
     "conclusion",
     "conclusion_rewards",
     "discrimination_rewards",
@@ -78,6 +81,17 @@ def conclusion_rewards(verdicts: Sequence[Verdict | None], label: Sequence[str])
             raise InputError(f"the label of a judgement is {name!r}: it must be 'True' or 'False'")
         rewards.append(None if verdict is None else float(agrees(verdict, name == "True")))
     return rewards
+
+
+def boxed_rewards(texts: Sequence[str], label: Sequence[int]) -> list[float]:
+    """Return DeepCritic's rewards: 1 where the last box of a critique holds the label, else 0.
+
+    Args:
+        texts: Critiques; one that was cut off is to be given as an empty text.
+        label: Number of the first wrong step, from 1; -1 = none is wrong.
+    """
+    found = [boxed_answer(text) for text in texts]
+    return [float(answer == str(wanted)) for answer, wanted in zip(found, label, strict=True)]
 
 
 def discrimination_rewards(verdicts: Sequence[Verdict], attempt_correct: Sequence[bool]) -> list[float]:

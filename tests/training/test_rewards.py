@@ -13,6 +13,7 @@ from actorcritic.training.rewards import (
     REFINEMENTS,
     RefinementReward,
     agrees,
+    boxed_rewards,
     conclusion,
     conclusion_rewards,
     discrimination_rewards,
@@ -53,6 +54,11 @@ def test_a_judgement_is_worth_its_agreement_and_a_question_nothing() -> None:
 def test_a_judgement_without_a_label_is_refused() -> None:
     with pytest.raises(InputError, match="must be 'True' or 'False'"):
         conclusion_rewards([RIGHT], [""])
+
+
+def test_the_boxed_step_is_the_label_or_not() -> None:
+    texts = ["First \\boxed{1}.\n**Answer**: \\boxed{2}", "\\boxed{-1}", "\\boxed{2}", "", "step 2"]
+    assert boxed_rewards(texts, [2, -1, 1, 2, 2]) == [1, 1, 0, 0, 0]
 
 
 # --- Critique-RL ---------------------------------------------------------------------------------------------------
