@@ -25,7 +25,7 @@ VLLM_OVERRIDES := ci/overrides-vllm.txt
 VLLM_TORCH = $(if $(TORCH_INDEX)$(PIP_FIND_LINKS),$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
 	$(addprefix --find-links ,$(PIP_FIND_LINKS)),--torch-backend cpu)
 
-.PHONY: help demo install test lint types test-full bench-engine bench-pair bench-search bench-graph bench-utilisation bench-peers bench-trajectory bench-engines bench-sandbox test-vllm clean
+.PHONY: help demo install test lint types test-full bench-engine bench-pair bench-search bench-graph bench-utilisation bench-accuracy bench-peers bench-trajectory bench-engines bench-sandbox test-vllm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,6 +66,9 @@ bench-graph: $(STAMPS)/install ## microseconds per trial of the search graph, be
 
 bench-utilisation: $(STAMPS)/install ## tokens per second of whole searches as a share of the engine's own
 	$(BIN)/python -m tests.benchmarks.utilisation
+
+bench-accuracy: $(STAMPS)/peers ## every strategy, the baselines and the peers at equal tokens: hours; goes on where it broke off
+	$(BIN)/python -m tests.benchmarks.accuracy --out runs/accuracy
 
 bench-peers: $(STAMPS)/peers ## its_hub and TreeQuest on our engine at equal tokens
 	$(BIN)/python -m tests.benchmarks.peers

@@ -1,0 +1,279 @@
+"""Every strategy, the baselines and two other libraries at equal total tokens, on held-out problems of every family.
+
+    python -m tests.benchmarks.accuracy --out FOLDER [--tasks countdown-4,sudoku] [--parts all,best,peers] [--report]
+
+Three parts per family, each through `actorcritic bench` or the peers' adapters with nothing simulated: `all` = every
+strategy with its defaults (200 problems, 3 budgets, 1 seed), `best` = the family's five best on the development split
+with the baselines and the oracle critic (500 problems, 4 budgets, 3 seeds), `peers` = its_hub and TreeQuest on the same
+500. What FOLDER holds already is not run again. `--report` only adds up. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from actorcritic.bench import BenchReport, ProblemRow
+from actorcritic.cli.app import run
+from actorcritic.loading import load_roles
+from actorcritic.metering import free_meter
+from actorcritic.metrics import mean_interval, paired_difference
+from actorcritic.search.strategies import STRATEGIES
+from actorcritic.tasks.checkers import verify
+from actorcritic.tasks.sources import draw_problems
+from actorcritic.types import Problem, Reference
+
+TASKS = ("countdown-3", "countdown-4", "sudoku")
+PARTS = ("all", "best", "peers")
+ALL_BUDGETS = "128,256,512"
+BUDGETS = (128, 256, 512, 1024)
+THRICE = {128: 384, 256: 768}
+"""Three times a budget, to compare critique with sampling that may spend as much again and again."""
+SEEDS = (1, 2, 3)
+NO_CRITIC = ("greedy", "majority", "best-of-n:score=logprob", "revise:locate=least-confident")
+CEILING = "revise@oracle"
+BEST = {
+    "countdown-3": ("best-of-n", "revise", "beam", "dvts", "mcts"),
+    "countdown-4": ("best-of-n", "revise", "beam", "dvts", "mcts"),
+    "sudoku": ("best-of-n", "revise", "beam", "dvts", "mcts"),
+}
+"""By accuracy on 200 problems of the development split, best-of-n and revise in any case."""
+TREES = ("beam", "dvts", "particle", "mcts", "ab-mcts")
+SAMPLES = 16
+"""Of the actor per problem, to tell hard problems from easy ones; under a seed that no run has."""
+
+
+# --- running -------------------------------------------------------------------------------------------------------
+
+
+def bench(folder: Path, arguments: Sequence[str]) -> int:
+    """Run a comparison, or go on with it; nothing where it has ended."""
+    if (folder / "bench.json").exists() and _report_in(folder).complete:
+        return 0
+    if (folder / "run.json").exists():
+        return run(["bench", "--resume", str(folder)])
+    return run(["bench", *arguments, "--share-samples", "--out", str(folder)])
+
+
+def run_part(part: str, task: str, options: argparse.Namespace) -> int:
+    """Run one part of a family and return the exit code."""
+    folder: Path = options.out / f"{part}-{task}"
+    common = ["--task", task, "--concurrency", str(options.concurrency)]
+    if part == "all":
+        strategies = ["--strategies", ";".join(STRATEGIES)]
+        return bench(folder, [*common, *strategies, "--limit", str(options.all_limit), "--budgets", ALL_BUDGETS])
+    if part == "best":
+        strategies = ["--strategies", ";".join(_unique((*BEST[task], *NO_CRITIC, CEILING)))]
+        budgets = ",".join(map(str, sorted({*BUDGETS, *THRICE.values()})))
+        seeds = ["--seeds", ",".join(map(str, options.seeds))]
+        return bench(folder, [*common, *strategies, "--limit", str(options.limit), "--budgets", budgets, *seeds])
+    from tests.benchmarks.peers.__main__ import main as run_peers  # noqa: PLC0415 - of the extra `peers`
+
+    for seed in options.seeds:
+        rows = options.out / f"peers-{task}-{seed}.jsonl"
+        if rows.exists() and len(read_rows(rows)) % options.limit == 0:
+            continue
+        rows.unlink(missing_ok=True)
+        arguments = ["--task", task, "--limit", str(options.limit), "--budgets", ",".join(map(str, BUDGETS))]
+        code = run_peers([*arguments, "--seeds", str(seed), "--concurrency", "64", "--out", str(rows)])
+        if code:
+            return code
+    return 0
+
+
+async def sample_rates(problems: Sequence[Problem], seed: int = 1000) -> dict[str, float]:
+    """Return by problem the share of right answers among samples of the actor alone."""
+    roles = load_roles("embedded")
+    room = asyncio.Semaphore(64)
+
+    async def rate(problem: Problem) -> float:
+        async with room:
+            right = [
+                bool(
+                    await verify(problem, await roles.actor.propose(problem, meter=free_meter(seed + at)), Reference())
+                )
+                for at in range(SAMPLES)
+            ]
+        return fmean(right)
+
+    rates = await asyncio.gather(*map(rate, problems))
+    await roles.aclose()
+    return {problem.id: found for problem, found in zip(problems, rates, strict=True)}
+
+
+def rates_of(task: str, options: argparse.Namespace) -> dict[str, float]:
+    """Return the sampled rates of a family's problems, kept in a file."""
+    path: Path = options.out / f"rates-{task}.json"
+    if not path.exists():
+        rates = asyncio.run(sample_rates(draw_problems(task, "test", options.limit)))
+        path.write_text(json.dumps(rates), encoding="utf-8")
+    found: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+# --- adding up -----------------------------------------------------------------------------------------------------
+
+
+Cells = dict[tuple[str, int], dict[str, float]]
+"""By strategy and budget: the share of right answers over the seeds, per problem."""
+
+
+def read_rows(path: Path) -> list[ProblemRow]:
+    """Return the rows of a file."""
+    return [ProblemRow.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def cells_of(rows: Sequence[ProblemRow]) -> Cells:
+    """Sort the readings of rows into cells."""
+    found: dict[tuple[str, int], dict[str, list[bool]]] = {}
+    for row in rows:
+        for reading in row.readings:
+            cell = found.setdefault((row.strategy, reading.budget_tokens), {})
+            cell.setdefault(row.problem, []).append(reading.correct)
+    return {key: {problem: fmean(flags) for problem, flags in cell.items()} for key, cell in found.items()}
+
+
+def hardest_half(rates: dict[str, float]) -> set[str]:
+    """Return the half of the problems with the lowest rates; of equals the first by id."""
+    ranked = sorted(rates, key=lambda problem: (rates[problem], problem))
+    return set(ranked[: len(ranked) // 2])
+
+
+def compare(
+    cells: Cells, first: tuple[str, int], second: tuple[str, int], among: set[str] | None = None
+) -> dict[str, Any] | None:
+    """Return the paired difference of two cells, over some of the problems; None where one of them was not run."""
+    ours, theirs = cells.get(first), cells.get(second)
+    if ours is None or theirs is None:
+        return None
+    problems = sorted(ours.keys() & theirs.keys() if among is None else ours.keys() & theirs.keys() & among)
+    found = paired_difference([ours[p] for p in problems], [theirs[p] for p in problems])
+    return {
+        "first": first,
+        "second": second,
+        "problems": len(problems),
+        "accuracies": [round(fmean(cell[p] for p in problems), 4) for cell in (ours, theirs)],
+        "difference": round(found.value, 4),
+        "interval": [round(found.low, 4), round(found.high, 4)],
+    }
+
+
+def best_at(cells: Cells, budget: int, among: Sequence[str], problems: set[str] | None = None) -> str | None:
+    """Return the strategy of some with the highest accuracy at a budget."""
+
+    def accuracy(strategy: str) -> float:
+        cell = cells[strategy, budget]
+        return fmean(rate for problem, rate in cell.items() if problems is None or problem in problems)
+
+    return max((name for name in among if (name, budget) in cells), key=accuracy, default=None)
+
+
+def questions(task: str, cells: Cells, peers: Sequence[str], hard: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what the issue asks of a family's figures, each with its paired difference."""
+    ours = BEST[task]
+    for budget in BUDGETS:
+        best, peer = best_at(cells, budget, ours), best_at(cells, budget, peers)
+        if best and peer and (found := compare(cells, (best, budget), (peer, budget))):
+            yield "our best above the best peer", found
+    for budget, more in THRICE.items():
+        best, plain = best_at(cells, budget, ours, hard), best_at(cells, more, NO_CRITIC, hard)
+        if best and plain and (found := compare(cells, (best, budget), (plain, more), hard)):
+            yield "critique at k above no critique at 3k, hardest half", found
+    for budget in BUDGETS:
+        if task == "sudoku" and (found := compare(cells, ("revise", budget), ("best-of-n", budget))):
+            yield "revise above best-of-n", found
+        tree = best_at(cells, budget, [name for name in ours if name.partition(":")[0] in TREES])
+        if task == "countdown-4" and tree and (found := compare(cells, (tree, budget), ("best-of-n", budget))):
+            yield "tree search above best-of-n", found
+
+
+def table(cells: Cells, strategies: Sequence[str], budgets: Sequence[int], seeds: int) -> Iterator[str]:
+    """Yield a Markdown table: accuracy in per cent with the half width of its 95% interval."""
+    yield f"| strategy | {' | '.join(map(str, budgets))} |"
+    yield f"|---|{'---:|' * len(budgets)}"
+
+    def cell(name: str, budget: int) -> str:
+        rates = list(cells[name, budget].values())
+        low, high = mean_interval(rates, seeds)
+        return f"{100 * fmean(rates):.1f} ± {50 * (high - low):.1f}"
+
+    known = [name for name in strategies if all((name, budget) in cells for budget in budgets)]
+    for name in sorted(known, key=lambda name: -fmean(cells[name, budgets[-1]].values())):
+        yield f"| `{name}` | {' | '.join(cell(name, budget) for budget in budgets)} |"
+
+
+def report_task(task: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Print a family's tables and answers, and return them."""
+    out: Path = options.out
+    found: dict[str, Any] = {}
+    if (out / f"all-{task}" / "bench.json").exists():
+        report = _report_in(out / f"all-{task}")
+        cells = cells_of(read_rows(out / f"all-{task}" / "rows.jsonl"))
+        print(f"\n{task}: every strategy, {report.problems} held-out problems, 1 seed\n")
+        print("\n".join(table(cells, report.strategies, report.budgets, 1)))
+        found["all"] = [row.model_dump() for row in report.rows]
+    if not (out / f"best-{task}" / "bench.json").exists():
+        return found
+    report = _report_in(out / f"best-{task}")
+    cells = cells_of(read_rows(out / f"best-{task}" / "rows.jsonl"))
+    files = sorted(out.glob(f"peers-{task}-*.jsonl"))
+    theirs = cells_of([row for file in files for row in read_rows(file)])
+    peers = _unique(name for name, _ in theirs)
+    print(f"\n{task}: {report.problems} held-out problems, {len(report.seeds)} seeds; peers {len(files)} seeds\n")
+    print("\n".join(table({**cells, **theirs}, [*report.strategies, *peers], BUDGETS, len(report.seeds))))
+    found["best"] = [row.model_dump() for row in report.rows]
+    found["peers"] = {f"{name}@{budget}": round(fmean(cell.values()), 4) for (name, budget), cell in theirs.items()}
+    found["answers"] = []
+    for question, answer in questions(task, {**cells, **theirs}, peers, hardest_half(rates_of(task, options))):
+        (first, budget), (second, other) = answer["first"], answer["second"]
+        low, high = answer["interval"]
+        verdict = "yes" if low > 0 else "no" if high < 0 else "within the noise"
+        one, two = (f"{100 * accuracy:.1f}" for accuracy in answer["accuracies"])
+        print(
+            f"{question}: {verdict}. {first} at {budget} {one}, {second} at {other} {two}: "
+            f"{100 * answer['difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+        )
+        found["answers"].append({"question": question, "verdict": verdict, **answer})
+    return found
+
+
+def _report_in(folder: Path) -> BenchReport:
+    return BenchReport.model_validate_json((folder / "bench.json").read_text(encoding="utf-8"))
+
+
+def _unique(names: Iterator[str] | Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results; what it holds is not run again")
+    parser.add_argument("--tasks", type=lambda text: text.split(","), default=TASKS, help=f"default {','.join(TASKS)}")
+    parser.add_argument("--parts", type=lambda text: text.split(","), default=PARTS, help=f"default {','.join(PARTS)}")
+    parser.add_argument("--limit", type=int, default=500, help="problems of best and peers (default 500)")
+    parser.add_argument("--all-limit", type=int, default=200, help="problems of all (default 200)")
+    parser.add_argument(
+        "--seeds", type=lambda text: [int(part) for part in text.split(",")], default=SEEDS, help="of best and peers"
+    )
+    parser.add_argument("--concurrency", type=int, default=128, help="problems in flight (default 128)")
+    parser.add_argument("--report", action="store_true", help="run nothing, only add up what is there")
+    options = parser.parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    for task in options.tasks:
+        for part in () if options.report else options.parts:
+            code = run_part(part, task, options)
+            if code > 1:
+                return code
+    print(json.dumps({"bench": "accuracy", **{task: report_task(task, options) for task in options.tasks}}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
