@@ -7,13 +7,13 @@ its results are there. Steps and calls count from 0. Knows no model, no tool and
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias, cast
 
 from actorcritic.protocols import Meter
-from actorcritic.types import JsonValue, Problem, ToolCall, ToolSpec
+from actorcritic.types import Failure, Generation, JsonValue, Message, Problem, ToolCall, ToolSpec
 
 __all__ = [
     "Act",
@@ -25,6 +25,8 @@ __all__ = [
     "ToolResult",
     "ToolStatus",
     "cut_text",
+    "distinct_calls",
+    "message_of",
     "read_arguments",
 ]
 
@@ -91,6 +93,8 @@ class Judgement:
     """Who says so: "human", a model's name ...; filled in with the critic's name where empty."""
     checks: tuple[ToolResult, ...] = ()
     """Tools that the critic called to make up its mind."""
+    failure: Failure | None = None
+    """What the critic failed of, where it is unscored for that."""
     raw: str = ""
     """A model's own text."""
     oracle: bool = False
@@ -208,6 +212,29 @@ def read_arguments(call: ToolCall) -> dict[str, JsonValue] | None:
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, JsonValue]", given) if isinstance(given, dict) else None
+
+
+def distinct_calls(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    """Return the calls of one message, each with an id of its own."""
+    seen: set[str] = set()
+    distinct: list[ToolCall] = []
+    for place, call in enumerate(calls):
+        ident = call.id
+        while not ident or ident in seen:
+            ident = f"{ident}_{place}" if ident else f"call_{place}"
+        seen.add(ident)
+        distinct.append(replace(call, id=ident))
+    return tuple(distinct)
+
+
+def message_of(said: Generation, calls: Sequence[ToolCall]) -> Message:
+    """Return what a model wrote as a message that can be sent back to it.
+
+    Servers refuse a history with arguments that are no JSON: those become empty, and the call's result quotes them.
+    """
+    sent = tuple(call if read_arguments(call) is not None else replace(call, arguments="{}") for call in calls)
+    native = {name: value for name, value in said.native.items() if name != "id"}
+    return Message(role="assistant", content=said.text, tool_calls=sent, native=native)
 
 
 def cut_text(text: str, most: int) -> str:
