@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from actorcritic.errors import InputError
-from actorcritic.training import supervised
+from actorcritic.training import preferences, supervised, unpaired
+from actorcritic.training.rl import refining, verdicts
 from actorcritic.training.work import Method
 
 __all__ = ["METHODS", "method_named"]
 
-METHODS: Mapping[str, Method] = {method.name: method for method in (supervised.METHOD,)}
+METHODS: Mapping[str, Method] = {
+    method.name: method
+    for method in (
+        supervised.METHOD,
+        preferences.DPO,
+        preferences.REWARD,
+        preferences.SIMPO,
+        preferences.TPO,
+        unpaired.METHOD,
+        verdicts.GRPO,
+        verdicts.RLOO,
+        refining.CRITIQUE_GRPO,
+        refining.SCORE,
+    )
+}
 
 
 def method_named(name: str, dataset: str) -> Method:

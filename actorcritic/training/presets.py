@@ -14,7 +14,7 @@ from actorcritic.errors import InputError
 from actorcritic.training.settings import MethodName
 from actorcritic.types import JsonValue
 
-__all__ = ["PRESETS", "Preset", "preset_of"]
+__all__ = ["METHOD_PRESETS", "PRESETS", "Preset", "preset_of"]
 
 OURS = "none found: the library's own"
 
@@ -119,9 +119,14 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = {
             arguments={"beta": 0.0, "scale_rewards": "none", "loss_type": "dr_grpo", "temperature": 1.0},
         ),
         "logged": Preset(
-            method="sft",
-            source=OURS,
-            deviations="imitates the logged right refinements: the warm start, without shaping and without a group",
+            method="critique-grpo",
+            source="as above",
+            deviations="off-policy: the group is a logged one",
+            epochs=1,
+            learning_rate=1e-6,
+            batch_size=128,
+            scheduler="constant",
+            warmup=0.0,
         ),
         "sdpo": Preset(
             method="sdpo",
@@ -192,7 +197,11 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = {
             arguments={"loss_type": "simpo", "beta": 2.5, "simpo_gamma": 0.5, "cpo_alpha": 0.0},
         ),
         "warm-up": Preset(
-            method="sft", source=OURS, deviations="the three stages are one pass from easy to hard", epochs=1
+            method="sft",
+            source=OURS,
+            deviations="the three stages are one pass from easy to hard",
+            epochs=1,
+            arguments={"train_sampling_strategy": "sequential"},
         ),
     },
     "kto": {
@@ -268,8 +277,30 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = {
 """By recipe, then by form, the recipe's default form first."""
 
 
-def preset_of(recipe: str, form: str | None = None) -> Preset:
-    """Return the preset of a recipe's form; None = its default form.
+METHOD_PRESETS: Mapping[str, Preset] = {
+    "dpo": _dpo("TRL 1.16's defaults for DPO"),
+    "reward": Preset(
+        method="reward", source="TRL 1.16's defaults for reward models", epochs=1, learning_rate=1e-4, warmup=0.0
+    ),
+    "simpo": Preset(
+        method="simpo",
+        source="TRL 1.16's defaults for SimPO; beta and gamma as run_mcts_dpo.sh of zeng-yirong/iTool has them",
+        epochs=1,
+        learning_rate=1e-6,
+        warmup=0.1,
+        arguments={"loss_type": "simpo", "beta": 2.5, "simpo_gamma": 0.5, "cpo_alpha": 0.0},
+    ),
+}
+"""For a method that a person chose in place of the recipe's own."""
+
+
+def preset_of(recipe: str, form: str | None = None, method: str | None = None) -> Preset:
+    """Return the preset of a recipe's form.
+
+    Args:
+        recipe: Its name.
+        form: None = its default form.
+        method: None = the recipe's own; another has its own preset, or trains as the recipe's would.
 
     Raises:
         InputError: there is no such recipe, or its rows in this form are not for training.
@@ -280,4 +311,5 @@ def preset_of(recipe: str, form: str | None = None) -> Preset:
     name = next(iter(forms)) if form is None else form
     if name not in forms:
         raise InputError(f"rows of {recipe} in the form {name} are for reading: export with form={', '.join(forms)}")
-    return forms[name]
+    own = forms[name]
+    return own if method in (None, own.method) else METHOD_PRESETS.get(str(method), own)

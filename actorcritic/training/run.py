@@ -113,15 +113,17 @@ def _check(settings: TrainSettings) -> _Plan:
     """Refuse what cannot be trained, the cheap reasons first."""
     preset_of(settings.recipe)
     data = read_training_data(settings.data, settings.recipe, allow_oracle=settings.allow_oracle)
+    given = dict(settings.options)
     preset = preset_of(settings.recipe, data.form)
+    chosen = str(given.pop("method", preset.method))
     require_all()
     # These import torch and its like.
     from actorcritic.training.bases import find_base  # noqa: PLC0415 - see above
     from actorcritic.training.methods import method_named  # noqa: PLC0415 - see above
     from actorcritic.training.work import COMMON_OPTIONS  # noqa: PLC0415 - see above
 
-    given = dict(settings.options)
-    method = method_named(str(given.pop("method", preset.method)), data.dataset_type)
+    method = method_named(chosen, data.dataset_type)
+    preset = preset_of(settings.recipe, data.form, chosen)
     for wanted in method.columns:
         if not any(name in data.rows[0] for name in wanted.split("|")):
             names = wanted.replace("|", " or ")

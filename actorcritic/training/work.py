@@ -15,7 +15,7 @@ from actorcritic.search.options import Option, Options, choice, integer, number
 from actorcritic.training.bases import Base
 from actorcritic.training.encoding import Encoder
 from actorcritic.training.exports import TrainingData
-from actorcritic.training.presets import Preset
+from actorcritic.training.presets import Preset, preset_of
 from actorcritic.training.settings import MethodName, TrainSettings
 
 __all__ = ["COMMON_OPTIONS", "Built", "Method", "Work", "micro_batch", "on_gpu"]
@@ -94,9 +94,11 @@ class Work:
         settings, preset = self.settings, self.preset
         micro = self.micro(rows, longest, least=least)
         learning_rate = settings.learning_rate or preset.learning_rate
+        own = preset_of(self.data.recipe, self.data.form) is preset
         return {
             **preset.arguments,
-            **self.data.trainer_settings,
+            # Meant for the recipe's own trainer.
+            **(self.data.trainer_settings if own else {}),
             "output_dir": str(self.checkpoints),
             "per_device_train_batch_size": micro,
             "gradient_accumulation_steps": max(1, min(self.batch_size, rows) // micro),
