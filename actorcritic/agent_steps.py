@@ -6,6 +6,7 @@ its results are there. Steps and calls count from 0. Knows no model, no tool and
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -177,6 +178,13 @@ class AgentStep:
     def is_answer(self) -> bool:
         """Whether the actor answers instead of calling a tool."""
         return not self.act.calls
+
+    @property
+    def digest(self) -> str:
+        """A hash of what is judged: the text, the calls and their results."""
+        parts = [self.text, *(f"{call.name} {call.arguments}" for call in self.calls)]
+        parts += [f"{result.status} {result.text}" for result in self.results]
+        return hashlib.sha256("\x1f".join(parts).encode("utf-8", "replace")).hexdigest()[:16]
 
     def arguments(self, call: int = 0) -> Mapping[str, JsonValue]:
         """Return the arguments of a call; empty where they cannot be read."""

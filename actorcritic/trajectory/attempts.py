@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from actorcritic.agent_steps import Judgement, Phase, ToolStatus
 from actorcritic.metering import Call, EnvironmentStep
-from actorcritic.types import Action, Critique, Failure, JsonValue, Outcome, Prompt, Solution, Trial
+from actorcritic.types import Action, Critique, Failure, JsonValue, Outcome, Prompt, Role, Solution, Trial
 
-__all__ = ["Derived", "EpisodeAttempt", "LoggedScore", "LoggedToolCall"]
+__all__ = ["Derived", "EpisodeAttempt", "LoggedJudgement", "LoggedScore", "LoggedToolCall"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +30,37 @@ class LoggedScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedToolCall:
-    """A tool that was called."""
+    """A tool call that ended, or was refused."""
 
     name: str
     arguments: JsonValue
+    """As the model wrote them; may be malformed."""
     result: JsonValue
+    """What the model was told, or what went wrong; cut where `length` says more."""
+    step: int | None = None
+    """Of the agent, 0-based."""
+    id: str = ""
+    """Of the call, as the model named it."""
+    status: ToolStatus = "done"
+    error: str | None = None
+    """See `ToolResult`."""
+    length: int | None = None
+    """Characters that the tool gave back."""
+    seconds: float | None = None
+    by: Role = "actor"
+    """Who called."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedJudgement:
+    """What a step critic said, before an action or after an observation."""
+
+    step: int
+    """Of the agent, 0-based."""
+    phase: Phase
+    judgement: Judgement
+    of: str = ""
+    """A hash of what was judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +95,8 @@ class EpisodeAttempt:
     steps: tuple[EnvironmentStep, ...] = ()
     """Every step that it took itself in an environment, those that failed included."""
     tool_calls: tuple[LoggedToolCall, ...] = ()
+    judgements: tuple[LoggedJudgement, ...] = ()
+    """Of step critics, in the order in which they came."""
     scores: tuple[LoggedScore, ...] = ()
     """In the order in which they came; those of after the run last."""
     visits: int | None = None

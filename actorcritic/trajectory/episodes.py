@@ -15,7 +15,7 @@ from actorcritic.codec import decode
 from actorcritic.errors import RecordError
 from actorcritic.metering import Call, EnvironmentStep
 from actorcritic.search.policy import ORACLE
-from actorcritic.trajectory.attempts import Derived, EpisodeAttempt, LoggedScore, LoggedToolCall
+from actorcritic.trajectory.attempts import Derived, EpisodeAttempt, LoggedJudgement, LoggedScore, LoggedToolCall
 from actorcritic.trajectory.events import DONE, Event, Kind, read_call
 from actorcritic.trajectory.index import EventIndex
 from actorcritic.trajectory.provenance import ModelOrigin, Provenance, read_provenance
@@ -170,6 +170,7 @@ class _Past:
     calls: list[Call] = field(default_factory=list[Call])
     steps: list[EnvironmentStep] = field(default_factory=list[EnvironmentStep])
     tool_calls: list[LoggedToolCall] = field(default_factory=list[LoggedToolCall])
+    judgements: list[LoggedJudgement] = field(default_factory=list[LoggedJudgement])
     scores: list[LoggedScore] = field(default_factory=list[LoggedScore])
 
 
@@ -234,6 +235,7 @@ class _Reader:
                 calls=tuple(past.calls),
                 steps=tuple(past.steps),
                 tool_calls=tuple(past.tool_calls),
+                judgements=tuple(past.judgements),
                 scores=tuple(past.scores),
                 visits=counts[trial][0] if trial in counts else None,
                 value=counts[trial][1] if trial in counts else None,
@@ -251,16 +253,11 @@ class _Reader:
     def _learn(self, past: _Past, event: Event) -> None:
         """Take in what happened to a trial."""
         payload = event.payload
-        if event.kind is Kind.CALLED:
-            past.calls.append(read_call(payload))
-        elif event.kind is Kind.STEPPED:
-            past.steps.append(decode(EnvironmentStep, dict(payload)))
-        elif event.kind in DONE.values():
+        _gather(past, event)
+        if event.kind in DONE.values():
             past.solution = decode(Solution, payload.get("solution"))
         elif event.kind is Kind.CRITIQUED:
             past.critique = decode(Critique, payload.get("critique"))
-        elif event.kind is Kind.TOOL_CALLED:
-            past.tool_calls.append(decode(LoggedToolCall, dict(payload)))
         elif event.kind is Kind.FAILED:
             failure = decode(Failure, payload.get("failure"))
             self.failures.append(failure)
@@ -270,6 +267,18 @@ class _Reader:
             self.spend = self.spend.plus(decode(Spend, payload.get("spend")))
             past.outcome = decode(Outcome, payload["outcome"]) if "outcome" in payload else None
             past.failure = decode(Failure, payload["failure"]) if "failure" in payload else past.failure
+
+
+def _gather(past: _Past, event: Event) -> None:
+    """Take in what may happen to a trial many times."""
+    if event.kind is Kind.CALLED:
+        past.calls.append(read_call(event.payload))
+    elif event.kind is Kind.STEPPED:
+        past.steps.append(decode(EnvironmentStep, dict(event.payload)))
+    elif event.kind is Kind.TOOL_CALLED:
+        past.tool_calls.append(decode(LoggedToolCall, dict(event.payload)))
+    elif event.kind is Kind.STEP_JUDGED:
+        past.judgements.append(decode(LoggedJudgement, dict(event.payload)))
 
 
 def _provenance_of(facts: RunFacts, attempts: Sequence[EpisodeAttempt]) -> Provenance:

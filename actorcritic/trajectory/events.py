@@ -64,7 +64,10 @@ class Kind(StrEnum):
     STEPPED = "stepped"
     """An `EnvironmentStep`: `environment`, `action`, `observation` (absent where it failed), `replayed`, `seconds`."""
     TOOL_CALLED = "tool_called"
-    """`name`, `arguments`, `result`."""
+    """`name`, `arguments` (as the model wrote them), `result`; of an agent also `step`, `id`, `status`, `error`,
+    `length`, `seconds` and `by`, the role that called: see `LoggedToolCall`."""
+    STEP_JUDGED = "step_judged"
+    """A step critic's word on an agent's step: `step`, `phase`, `of` (a hash of what was judged), `judgement`."""
     SCORED = "scored"
     """A verifier's or reward model's word: `by`, `score`, `steps`, `gold` (whether a gold answer was used)."""
     DERIVED = "derived"

@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol, cast
 
+from actorcritic.agent_steps import AgentStep, Judgement, ToolResult
 from actorcritic.budget import Spend
 from actorcritic.codec import encode
 from actorcritic.metering import Call, EnvironmentStep
 from actorcritic.search.tree import NodeCount
 from actorcritic.trajectory.events import DONE, Event, Kind, call_payload, score_payload, spans
 from actorcritic.trajectory.recorder import Recorder
-from actorcritic.types import Critique, Failure, JsonValue, Outcome, Payload, Reward, Solution, StopReason, Trial
+from actorcritic.types import Critique, Failure, JsonValue, Outcome, Payload, Reward, Role, Solution, StopReason, Trial
 
 __all__ = ["Conclusion", "TrajectoryJournal", "record_run_started", "utc_now"]
 
@@ -126,6 +127,30 @@ class TrajectoryJournal:
     def stepped(self, trial: Trial, step: EnvironmentStep) -> None:
         """Record a step in an environment that ended."""
         self.note(Kind.STEPPED, trial, cast("dict[str, JsonValue]", encode(step)))
+
+    def tool_called(self, trial: Trial, step: int, result: ToolResult, by: Role = "actor") -> None:
+        """Record a tool call of an agent that ended, or was refused."""
+        self.note(
+            Kind.TOOL_CALLED,
+            trial,
+            {
+                "name": result.call.name,
+                "arguments": result.call.arguments,
+                "result": result.text,
+                "step": step,
+                "id": result.call.id,
+                "status": result.status,
+                "error": result.error,
+                "length": result.length,
+                "seconds": result.seconds,
+                "by": by,
+            },
+        )
+
+    def step_judged(self, trial: Trial, step: AgentStep, judgement: Judgement) -> None:
+        """Record what a step critic said of an agent's step."""
+        shown: dict[str, JsonValue] = {"step": step.index, "phase": step.phase, "of": step.digest}
+        self.note(Kind.STEP_JUDGED, trial, {**shown, "judgement": encode(judgement)})
 
     def brought(self, trial: Trial, payload: Payload) -> None:
         """Record what a trial brought forth."""

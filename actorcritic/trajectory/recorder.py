@@ -32,6 +32,7 @@ __all__ = [
     "NullRecorder",
     "Recorder",
     "Torn",
+    "add_problem",
     "create_run",
     "is_at_work",
 ]
@@ -216,6 +217,26 @@ def create_run(
             _write(folder / RUN, json.dumps(record, indent=2, allow_nan=False) + "\n")
     except OSError as error:
         raise RecordError(f"cannot write the run folder {folder}: {error.strerror}") from error
+
+
+def add_problem(folder: Path, problem: Problem) -> None:
+    """Add a problem to a run that is at work, for runs whose problems come one by one.
+
+    Raises:
+        RecordError: the folder cannot be written.
+    """
+    line = json.dumps({"problem": encode(problem), "reference": None}) + "\n"
+    try:
+        with _alone(folder):
+            with open(folder / PROBLEMS, "a", encoding="utf-8") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+            record = json.loads((folder / RUN).read_text(encoding="utf-8"))
+            record["problems"] += 1
+            _write(folder / RUN, json.dumps(record, indent=2, allow_nan=False) + "\n")
+    except (OSError, ValueError, KeyError) as error:
+        raise RecordError(f"cannot add a problem to the run folder {folder}: {error}") from error
 
 
 def is_at_work(folder: Path, writer: str) -> bool:

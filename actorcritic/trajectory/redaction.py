@@ -119,6 +119,9 @@ def _clean(value: JsonValue, redact: Redact) -> JsonValue:
 
 
 def _clean_field(name: str, item: JsonValue, redact: Redact) -> JsonValue:
+    if name == "native" and isinstance(item, dict):
+        # What only one library can read may hold a text anywhere.
+        return {key: value for key, value in item.items() if key == "id"}
     if name not in TEXTS:
         return _clean(item, redact)
     if isinstance(item, str):
