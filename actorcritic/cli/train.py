@@ -22,7 +22,7 @@ from actorcritic.training.run import resume as go_on
 from actorcritic.training.run import train as begin
 from actorcritic.training.settings import Progress, TrainReport, TrainSettings
 
-__all__ = ["train"]
+__all__ = ["stopping", "train"]
 
 EVERY = 10.0
 """Seconds between two lines of progress."""
@@ -67,7 +67,7 @@ def train(  # noqa: PLR0913 - one parameter per option of the command
         if recipe or data is not None or model is not None or out is not None:
             raise InputError("--resume takes recipe, data, model and options from its folder: give it alone")
         folder = resume
-        with _stopping() as (stopped, hear):
+        with stopping() as (stopped, hear):
             report = go_on(folder, hear=hear, stopped=stopped)
     else:
         if not recipe or data is None or model is None or out is None:
@@ -89,7 +89,7 @@ def train(  # noqa: PLR0913 - one parameter per option of the command
             allow_oracle=allow_oracle,
             options=_options(option or ()),
         )
-        with _stopping() as (stopped, hear):
+        with stopping() as (stopped, hear):
             report = begin(settings, hear=hear, stopped=stopped)
     return _tell(report, folder, as_json=as_json)
 
@@ -110,7 +110,7 @@ def _options(texts: Sequence[str]) -> dict[str, OptionValue]:
 
 
 @contextmanager
-def _stopping() -> Generator[tuple[Callable[[], bool], Callable[[Progress], None]]]:
+def stopping() -> Generator[tuple[Callable[[], bool], Callable[[Progress], None]]]:
     """Turn the first Ctrl-C into a wish to stop; a second one stops at once. Gives what asks for it and what shows."""
     wished = False
 

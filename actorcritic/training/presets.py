@@ -272,6 +272,7 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = {
             warmup=0.0,
         )
     },
+    "self-improve": {"actor": _MATH_CRITIQUE, "refinement": _MATH_CRITIQUE, "reasoning": _MATH_CRITIQUE},
     "self-talk": {"sft": _MATH_CRITIQUE},
 }
 """By recipe, then by form, the recipe's default form first."""
