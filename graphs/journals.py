@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from actorcritic.agent_steps import AgentStep, Judgement, ToolResult
 from actorcritic.budget import Spend
 from actorcritic.codec import encode
 from actorcritic.graphs.session import Journal, ProblemResult
 from actorcritic.metering import Call, EnvironmentStep
 from actorcritic.trajectory.events import DONE
-from actorcritic.types import Critique, Failure, JsonValue, Outcome, Payload, Reward, Solution, Trial
+from actorcritic.types import Critique, Failure, JsonValue, Outcome, Payload, Reward, Role, Solution, Trial
 
 __all__ = ["StreamJournal", "TeeJournal"]
 
@@ -48,6 +49,34 @@ class StreamJournal:
     def stepped(self, trial: Trial, step: EnvironmentStep) -> None:
         """See `Journal.stepped`."""
         self._send("stepped", trial, action=step.action, observation=encode(step.observation), replayed=step.replayed)
+
+    def tool_called(self, trial: Trial, step: int, result: ToolResult, by: Role = "actor") -> None:
+        """Send what became of a tool call of an agent."""
+        self._send(
+            "tool_called",
+            trial,
+            step=step,
+            name=result.call.name,
+            arguments=result.call.arguments,
+            result=result.text,
+            status=result.status,
+            error=result.error,
+            by=by,
+        )
+
+    def step_judged(self, trial: Trial, step: AgentStep, judgement: Judgement) -> None:
+        """Send what a step critic said."""
+        self._send(
+            "step_judged",
+            trial,
+            step=step.index,
+            phase=step.phase,
+            ruling=judgement.ruling.value,
+            explanation=judgement.explanation,
+            wrong_step=judgement.step,
+            score=judgement.score,
+            by=judgement.by,
+        )
 
     def brought(self, trial: Trial, payload: Payload) -> None:
         """See `Journal.brought`."""
