@@ -38,6 +38,7 @@ __all__ = [
     "Meter",
     "OpenEnvironment",
     "RemoteEncoder",
+    "ResidentActor",
     "RewardModel",
     "SnapshotEnvironment",
     "TakeStep",
@@ -210,6 +211,15 @@ class Actor(Protocol):
         sampling: Sampling | None = None,
     ) -> Solution:
         """Write the whole solution again with the critique."""
+        ...
+
+
+@runtime_checkable
+class ResidentActor(Actor, Protocol):
+    """An actor that holds something for a problem while it is worked on, such as environments."""
+
+    async def leave(self, problem: Problem) -> None:
+        """Give up what it holds: nothing more will be asked of this problem. Idempotent."""
         ...
 
 

@@ -20,11 +20,12 @@ from actorcritic.errors import InputError
 from actorcritic.exploration import Exploration
 from actorcritic.graphs.journals import StreamJournal, TeeJournal
 from actorcritic.graphs.lanes import Lanes
+from actorcritic.graphs.lessons import with_lessons
 from actorcritic.graphs.results import record_of
 from actorcritic.graphs.session import Journal, ProblemResult, Session, SilentJournal
 from actorcritic.graphs.settings import SearchSettings, check_roles
 from actorcritic.graphs.trial import Attempt, TrialGraph, TrialRun, trial_graph
-from actorcritic.protocols import Actor, Critic
+from actorcritic.protocols import Actor, Critic, ResidentActor
 from actorcritic.records import ProblemInput, problem_of, problem_record
 from actorcritic.search.strategies import parse_strategy
 from actorcritic.tasks.checkers import vote_key
@@ -69,7 +70,8 @@ async def search_problem(
 
     async def run(trial: Trial, parent: Attempt | None, lease: Lease) -> Attempt | Failure:
         meter = session.meter(trial, lease)
-        begun = TrialRun(problem=session.problem, trial=trial, parent=parent, meter=meter, emit=session.brought)
+        problem = with_lessons(session.problem, trial, session.attempts)
+        begun = TrialRun(problem=problem, trial=trial, parent=parent, meter=meter, emit=session.brought)
         ended = await lanes.run(begun)
         if ended.solution is None:
             assert ended.failure is not None  # a trial ends with one or the other
@@ -77,11 +79,19 @@ async def search_problem(
         key = await vote_key(session.problem, ended.solution)
         return Attempt(solution=ended.solution, critique=ended.critique, vote_key=key, reward=ended.reward)
 
-    exploration = Exploration(search=session, run=run, width=settings.width, trial_tokens=settings.trial_tokens)
+    exploration = Exploration(
+        search=session,
+        run=run,
+        width=settings.width,
+        trial_tokens=settings.trial_tokens,
+        trial_steps=settings.trial_steps,
+    )
     try:
         return session.conclude(await exploration.explore(settings.budget.seconds))
     finally:
         await lanes.aclose()
+        if isinstance(actor, ResidentActor):
+            await actor.leave(session.problem)
 
 
 def new_session(problem: Problem, settings: SearchSettings, journal: Journal) -> Session:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from actorcritic import answers
 from actorcritic.errors import InputError
-from actorcritic.tasks import arithmetic, countdown, gym, python_tests, sudoku
+from actorcritic.tasks import arithmetic, countdown, environment, gym, python_tests, sudoku
 from actorcritic.tasks.labels import StepLabel
 from actorcritic.types import Problem, Reference, Solution
 
@@ -71,7 +71,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
 }
 
-CHECKERS = (*FAMILIES, *answers.CHECKERS, gym.CHECKER, python_tests.CHECKER)
+CHECKERS = (*FAMILIES, *answers.CHECKERS, gym.CHECKER, python_tests.CHECKER, environment.CHECKER)
 """Every checker by name."""
 
 
@@ -104,6 +104,8 @@ async def vote_key(problem: Problem, solution: Solution) -> str | None:
         return family.vote_key(problem.text, steps) or family.plain_answer(steps, solution.answer or "")
     if name == python_tests.CHECKER:
         return python_tests.vote_key(solution)
+    if name == environment.CHECKER:
+        return environment.vote_key(solution)
     if name == gym.CHECKER:
         return None if solution.answer is None else gym.vote_key(solution.answer)
     return None if solution.answer is None else await answers.vote_key(answers.CHECKERS[name], solution.answer)
@@ -111,7 +113,7 @@ async def vote_key(problem: Problem, solution: Solution) -> str | None:
 
 def has_gold(problem: Problem, reference: Reference) -> bool:
     """Return whether there is anything to compare a solution with: exact rules or a gold answer."""
-    return checker_of(problem) in (*FAMILIES, gym.CHECKER) or reference.answer is not None
+    return checker_of(problem) in (*FAMILIES, gym.CHECKER, environment.CHECKER) or reference.answer is not None
 
 
 async def verify(problem: Problem, solution: Solution | None, reference: Reference) -> bool | None:
@@ -127,6 +129,8 @@ async def verify(problem: Problem, solution: Solution | None, reference: Referen
         if solution is None or not solution.complete or solution.answer is None:
             return False
         return await asyncio.to_thread(gym.solved, problem, solution.answer)
+    if name == environment.CHECKER:
+        return solution is not None and environment.solved(problem, solution)
     if reference.answer is None:
         return None
     if name == python_tests.CHECKER:

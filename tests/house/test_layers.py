@@ -23,6 +23,7 @@ LAYERS: dict[int, set[str]] = {
         "verifiers",
         "treeview",
         "exploration",
+        "environments",
     },
     3: {"loading", "export", "metrics", "training", "collection", "functions"},
     4: {"graphs"},

@@ -1,0 +1,41 @@
+"""The environment's own reward as the score of an episode, for strategies with `score=verifier`.
+
+Makes no call: the rewards stand in the steps. Where the environment declares that its reward is the task's checker, a
+search that goes by it is an oracle run and says so.
+"""
+
+from __future__ import annotations
+
+from actorcritic.protocols import EnvironmentInfo, Meter
+from actorcritic.tasks.environment import episode_return
+from actorcritic.types import Problem, Reward, Solution
+
+__all__ = ["EnvironmentReward"]
+
+
+class EnvironmentReward:
+    """A `RewardModel` that reads an episode's return.
+
+    Args:
+        info: What the environment declares.
+        partial: Count what an unfinished episode has earned so far; otherwise it is unscored, as suits an environment
+            that rewards nothing but the end.
+    """
+
+    def __init__(self, info: EnvironmentInfo, *, partial: bool = False) -> None:
+        self._info = info
+        self._partial = partial
+
+    @property
+    def oracle(self) -> bool:
+        """See `RewardModel.oracle`."""
+        return self._info.oracle
+
+    async def score(self, problem: Problem, solution: Solution, *, meter: Meter) -> Reward:
+        """See `RewardModel.score`; an ended episode without any reward is unscored, too."""
+        counts = solution.complete or self._partial
+        return Reward(
+            score=episode_return(solution) if counts else None,
+            by=f"environment:{self._info.name}",
+            oracle=self._info.oracle,
+        )
