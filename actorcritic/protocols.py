@@ -61,6 +61,8 @@ class Capabilities:
     """The largest number of alternatives it reports per position."""
     prefill: bool = False
     """Goes on from a given beginning of the answer."""
+    scores_text: bool = False
+    """Gives the log-probabilities of a given text: those of the prefill's tokens where `max_tokens` is 0."""
     chat: bool = False
     """Takes chat messages (has a chat template or a chat endpoint)."""
     json_schema: bool = False
@@ -103,7 +105,11 @@ class Engine(Protocol):
     async def generate(self, request: GenerateRequest) -> Generation:
         """Answer one request; many may be in flight. Cancelling the task frees what the request held.
 
+        With `max_tokens=0` nothing is written: the answer's `tokens` are those of the prefill, from the first one that
+        the prompt alone does not begin with, each with its log-probability after all that stands before it.
+
         Raises:
+            InputError: a value out of range, or something that the capabilities do not hold.
             EngineError: the request failed; `retryable` says whether the same one may succeed later.
         """
         ...

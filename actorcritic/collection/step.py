@@ -126,6 +126,8 @@ class CollectionStep:
     """Who else is asked, by an option and its value."""
     options: tuple[Option, ...] = ()
     kind: Kind = Kind.DERIVED
+    needs: Callable[[Work], None] | None = None
+    """Raises `InputError` where the players lack what else the step needs of them."""
     survey: Callable[[Iterable[Episode]], JsonValue] = field(default=_nothing)
     """Looks through the whole run before the first job."""
 
@@ -149,6 +151,8 @@ class CollectionStep:
             raise InputError(f"the step {self.name} asks in free text: name a chat model with --critic")
         if "chat-actor" in asks and not _chats(work.actor.engine):
             raise InputError(f"the step {self.name} asks in free text: name a chat model with --actor")
+        if self.needs is not None:
+            self.needs(work)
 
     def job_id(self, work: Work, problem: str, job: Job) -> str:
         """Return what names a job for ever: the same one is not done twice."""

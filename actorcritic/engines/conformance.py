@@ -1,25 +1,27 @@
 """Checks that any engine can be held to, one by one or all together: what the protocol and its capabilities promise.
 
 Public, for whoever writes an engine. A check needs nothing but the engine and a prompt that it can read; one whose
-capability is not declared is skipped, never failed. Takes about thirty short requests.
+capability is not declared is skipped, never failed. Takes about forty short requests.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from actorcritic.errors import EngineError, EngineUnavailable, InputError, PromptTooLong
 from actorcritic.protocols import Engine, EngineInfo
-from actorcritic.types import FinishReason, GenerateRequest, Generation, Message, Prompt, Sampling
+from actorcritic.types import FinishReason, GenerateRequest, Generation, Message, Prompt, Sampling, TokenLogprob
 
 __all__ = ["CHECKS", "Check", "CheckResult", "check_closing", "run_checks"]
 
 PROMPT = "Count from one to twenty: one, two, three,"
 _GREEDY = Sampling(temperature=0.0)
+_ROUNDING = 0.05
+"""Nats by which two log-probabilities of the same token may differ: half precision sums in another order."""
 _PATIENCE = 60.0
 """Seconds after which a request counts as lost."""
 
@@ -180,6 +182,33 @@ async def _prefill_ids(engine: Engine, prompt: str) -> None:
         _require(rest.token_ids == whole.token_ids[cut:], "going on from a prefix gave another continuation")
 
 
+async def _scoring(engine: Engine, prompt: str) -> None:
+    whole = await _ask(engine, _request(prompt, max_tokens=8))
+    text, able = "".join(token.text for token in whole.tokens), engine.info.capabilities
+    ids = whole.token_ids if able.token_ids and able.prefill else ()
+    given = await _ask(engine, _scoring_request(Prompt(content=prompt, prefill=text, prefill_ids=ids)))
+    _require(not given.text and not given.token_ids, "wrote something where nothing was wanted")
+    _require(given.usage.completion_tokens == 0 and given.usage.calls == 1, "nothing written, and not counted so")
+    _require(bool(given.tokens), "no token of the prefill was scored")
+    values = [token.logprob for token in given.tokens]
+    _require(all(math.isfinite(value) and value <= 0 for value in values), f"no log-probabilities: {values}")
+    if ids:
+        _require(given.prompt_ids == whole.prompt_ids + ids, "the prefill's ids were not taken as given")
+        _require(tuple(token.token_id for token in given.tokens) == ids, "other tokens were scored than were given")
+        # What a model thinks of its own words it thought when it wrote them, up to how sums are rounded.
+        close = (math.isclose(one.logprob, two.logprob, abs_tol=_ROUNDING) for one, two in _pairs(given, whole))
+        _require(all(close), "a text is not as likely as when it was written")
+    again = await _ask_all(
+        engine, [(i, _scoring_request(Prompt(content=prompt, prefill=f" {'a ' * i}"))) for i in (1, 3)]
+    )
+    _require(len(again[3].tokens) > len(again[1].tokens), "a longer text has no more tokens")
+    await _refused(engine, _scoring_request(Prompt(content=prompt)), InputError)
+
+
+async def _no_scoring(engine: Engine, prompt: str) -> None:
+    await _refused(engine, _scoring_request(Prompt(content=prompt)), InputError)
+
+
 async def _cancelling(engine: Engine, prompt: str) -> None:
     tasks = [asyncio.create_task(engine.generate(_request(prompt, seed=i, max_tokens=48))) for i in range(4)]
     await asyncio.sleep(0.01)
@@ -230,6 +259,12 @@ CHECKS = (
         applies=lambda info: info.capabilities.prefill and info.capabilities.token_ids and info.capabilities.logprobs,
         run=_prefill_ids,
     ),
+    Check(
+        name="scoring",
+        applies=lambda info: info.capabilities.scores_text and info.capabilities.logprobs,
+        run=_scoring,
+    ),
+    Check(name="no scoring", applies=lambda info: not info.capabilities.scores_text, run=_no_scoring),
     Check(name="cancelling", applies=lambda info: True, run=_cancelling),
     Check(name="many at once", applies=lambda info: True, run=_together),
     Check(name="too long", applies=lambda info: info.max_context is not None, run=_too_long),
@@ -242,6 +277,14 @@ def _request(prompt: str, *, seed: int | None = None, max_tokens: int = 8) -> Ge
     """Greedy without a seed."""
     sampling = _GREEDY if seed is None else Sampling()
     return GenerateRequest(prompt=Prompt(content=prompt), max_tokens=max_tokens, sampling=sampling, seed=seed)
+
+
+def _scoring_request(prompt: Prompt) -> GenerateRequest:
+    return GenerateRequest(prompt=prompt, max_tokens=0)
+
+
+def _pairs(one: Generation, two: Generation) -> Iterable[tuple[TokenLogprob, TokenLogprob]]:
+    return zip(one.tokens, two.tokens, strict=True)
 
 
 async def _ask(engine: Engine, request: GenerateRequest) -> Generation:

@@ -46,7 +46,7 @@ class MemoEngine:
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """See `Engine.generate`; a completion that ended by itself is the answer to any longer limit too."""
-        if request.seed is None or request.json_schema is not None or request.tools:
+        if request.seed is None or request.json_schema is not None or request.tools or not request.max_tokens:
             return await self._engine.generate(request)
         key = replace(request, max_tokens=1)
         known = self._known.get(key)

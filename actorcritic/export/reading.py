@@ -27,6 +27,7 @@ __all__ = [
     "own_text",
     "read_text",
     "refusal",
+    "rescored",
     "reward_columns",
     "said_in",
     "state_prompt",
@@ -131,6 +132,23 @@ def collected(episode: Episode, step: str, kind: type[T]) -> Iterator[tuple[int 
     for made in episode.derived:
         if made.step == step:
             yield made.trial, decode(kind, {name: made.payload[name] for name in names if name in made.payload})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rescored:
+    """Payload of the collection step `rescore`."""
+
+    logprobs: tuple[float, ...]
+
+
+def rescored(episode: Episode) -> dict[int, tuple[float, ...]]:
+    """Return, by trial, what the model to be tuned says now of the tokens that an attempt wrote; the last word counts.
+
+    Raises:
+        RecordError: a payload does not hold what the step documents.
+    """
+    found = collected(episode, "rescore", _Rescored)
+    return {trial: said.logprobs for trial, said in found if trial is not None}
 
 
 def said_in(chat: list[JsonValue]) -> str:

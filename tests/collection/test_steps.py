@@ -6,13 +6,10 @@ from actorcritic.collection.steps import STEPS, parse_step
 from actorcritic.export.needs import COLLECTED
 from actorcritic.trajectory.events import Kind
 
-MISSING = {"rescore", "perplexity"}
-"""Steps that need the log-probabilities of a given text, which no engine gives yet."""
-
 
 def test_every_step_that_exports_read_can_be_collected() -> None:
     derived = {name for name, step in STEPS.items() if step.kind is Kind.DERIVED}
-    assert derived | MISSING == set(COLLECTED) and not derived & MISSING
+    assert derived == set(COLLECTED)
 
 
 def test_every_step_says_what_it_does_and_has_defaults() -> None:

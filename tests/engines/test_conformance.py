@@ -64,7 +64,8 @@ async def test_closing(kind: str, tiny_model: Path) -> None:
 
 async def test_all_together() -> None:
     results = {result.name: result.outcome for result in await run_checks(scripted(), PROMPT)}
-    assert results == {check.name: "passed" for check in CHECKS}
+    assert results.pop("no scoring") == "skipped"
+    assert results == {check.name: "passed" for check in CHECKS if check.name != "no scoring"}
     plain = {result.name: result.outcome for result in await run_checks(scripted(Capabilities()), PROMPT)}
     assert plain["seeds alone"] == plain["alternatives"] == plain["prefill by ids"] == "skipped"
     assert "failed" not in plain.values()
@@ -74,12 +75,18 @@ class Faulty(ScriptedEngine):
     """Breaks one promise."""
 
     def __init__(self, fault: str) -> None:
-        super().__init__(story, max_context=200)
+        able = replace(ALL_CAPABILITIES, scores_text=fault != "no scoring")
+        super().__init__(story, max_context=200, capabilities=able)
         self.fault = fault
         self.asked = 0
 
     async def generate(self, request: GenerateRequest) -> Generation:
         self.asked += 1
+        if self.fault == "no scoring" and not request.max_tokens:
+            return Generation(text="", finish_reason=FinishReason.STOP, usage=Usage(calls=1))
+        if self.fault == "scoring" and not request.max_tokens:
+            given = await super().generate(request)
+            return replace(given, tokens=tuple(replace(t, logprob=t.logprob - 1) for t in given.tokens))
         if self.fault == "too long":
             try:
                 return await super().generate(request)

@@ -317,7 +317,8 @@ async def test_without_a_seed_the_engine_has_its_own_randomness(engine: Transfor
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        (ask((30,), 0), "max_tokens"),
+        (ask((30,), -1), "max_tokens"),
+        (ask((30,), 0), "nothing stands before"),
         (ask((30,), sampling=Sampling(temperature=-1.0)), "temperature"),
         (ask((30,), sampling=Sampling(temperature=math.nan)), "temperature"),
         (ask((30,), sampling=Sampling(top_p=0.0)), "top_p"),

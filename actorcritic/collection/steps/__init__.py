@@ -13,6 +13,7 @@ from actorcritic.collection.steps import (
     flaws,
     gold,
     lemma,
+    likelihood,
     rollouts,
     telling,
     units,
@@ -45,6 +46,8 @@ STEPS: Mapping[str, CollectionStep] = {
         curation.RECTIFY,
         telling.SELF_TALK,
         telling.EXPLAIN_REPAIR,
+        likelihood.RESCORE,
+        likelihood.PERPLEXITY,
     )
 }
 

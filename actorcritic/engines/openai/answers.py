@@ -21,6 +21,7 @@ __all__ = [
     "read_chat_tokens",
     "read_completion_answer",
     "read_count",
+    "read_echo",
     "read_finish",
 ]
 
@@ -102,6 +103,35 @@ def read_completion_answer(payload: Mapping[str, Any], server: str) -> Answer:
         token_ids=ids,
         usage=_usage(payload.get("usage")),
     )
+
+
+def read_echo(payload: Mapping[str, Any], prompt_ids: tuple[int, ...], scored: int, server: str) -> Answer | None:
+    """Read vLLM's answer to a prompt that was to be echoed: the log-probabilities of its last tokens.
+
+    Args:
+        payload: What it sent.
+        prompt_ids: What it was sent.
+        scored: How many of these ids, from the end, are to be scored.
+        server: Whose answer this is.
+
+    Returns:
+        None where they are not all there.
+
+    Raises:
+        EngineError: there is no choice.
+    """
+    choice = _choice(payload, server)
+    block = choice.get("logprobs")
+    fields = cast("dict[str, Any]", block) if isinstance(block, dict) else {}
+    columns = {name: value for name in ("tokens", "token_logprobs") if isinstance(value := fields.get(name), list)}
+    if _ids(choice.get("prompt_token_ids")) != prompt_ids or len(columns) < 2:
+        return None
+    if any(len(column) != len(prompt_ids) for column in columns.values()):
+        return None
+    last = {name: column[-scored:] for name, column in columns.items()}
+    tokens = _completion_tokens(last, prompt_ids[-scored:])
+    usage = _usage(payload.get("usage"))
+    return Answer(text="", finish=FinishReason.LENGTH, tokens=tokens, usage=usage) if tokens else None
 
 
 def _choice(payload: Mapping[str, Any], server: str) -> dict[str, Any]:

@@ -25,9 +25,11 @@ def chat_body(request: GenerateRequest, profile: Profile) -> Json:
 
 
 def completion_body(request: GenerateRequest, prompt_ids: tuple[int, ...], profile: Profile) -> Json:
-    """Return the body for vLLM's `completions`, which takes the prompt as token ids."""
+    """Return the body for vLLM's `completions`, which takes the prompt as token ids, echoed where it is scored."""
     body: Json = {"prompt": list(prompt_ids), **_sampling(request, profile)}
-    if _asks_logprobs(request):
+    if not request.max_tokens:
+        body |= {"echo": True, "logprobs": 0}
+    elif _asks_logprobs(request):
         body["logprobs"] = min(request.top_logprobs, profile.most_top)
     return {"model": profile.model, **_without(body, profile)}
 

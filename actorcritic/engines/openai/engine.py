@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from actorcritic.engines.answer import Answer, ending_is_known, estimate_usage, make_generation
+from actorcritic.engines.answer import Answer, ending_is_known, estimate_usage, make_generation, scored_tokens
 from actorcritic.engines.in_flight import InFlight
 from actorcritic.engines.openai.address import parse_url
-from actorcritic.engines.openai.answers import read_chat_answer, read_completion_answer
+from actorcritic.engines.openai.answers import read_chat_answer, read_completion_answer, read_echo
 from actorcritic.engines.openai.bodies import chat_body, completion_body, tokenize_body
 from actorcritic.engines.openai.failures import RequestRefused, Secret
 from actorcritic.engines.openai.profile import MOST_TOP_LOGPROBS, Profile, read_model_card, read_token_ids
@@ -168,6 +168,8 @@ class OpenAIEngine:
             EngineError: the server refused the request, or answered with nonsense.
         """
         self._check(request)
+        if not request.max_tokens:
+            return await self._flight.run(self._score(request))
         answer, spent = await self._flight.run(self._answer(request))
         return make_generation(request, answer, spent)
 
@@ -229,6 +231,31 @@ class OpenAIEngine:
             return _as_sent(answer, body, ids=profile.tokens)
         raise EngineError(f"{self.url} refuses one field of the request after another")
 
+    async def _score(self, request: GenerateRequest) -> Generation:
+        """Have vLLM echo a prompt with the log-probabilities of its prefill's tokens."""
+        prompt_ids = await self.encode_later(request.prompt, request.tools)
+        bare = await self.encode_later(replace(request.prompt, prefill="", prefill_ids=()), request.tools)
+        scored = scored_tokens(bare, prompt_ids)
+        self._check_length(prompt_ids, 1)  # vLLM draws one token where none is wanted
+        body = completion_body(request, prompt_ids, self._profile)
+        try:
+            payload = await self._server.generate("completions", body, most_bytes=2**22 + 2**13 * len(prompt_ids))
+        except RequestRefused as refusal:
+            self._profile.lose("echo")
+            raise InputError(f"{self._name} scores no given text: {refusal}") from refusal
+        answer = read_echo(payload, prompt_ids, scored, self.url)
+        if answer is None:
+            self._profile.lose("echo")
+            raise InputError(f"{self._name} scores no given text: it echoes a prompt without its log-probabilities")
+        cached = 0 if answer.usage is None else answer.usage.cached_tokens
+        return Generation(
+            text="",
+            finish_reason=answer.finish,
+            usage=Usage(calls=1, prompt_tokens=len(prompt_ids), cached_tokens=cached),
+            tokens=answer.tokens,
+            prompt_ids=prompt_ids,
+        )
+
     def _learn_from(self, answer: Answer, body: Json) -> None:
         """Note what was asked for and silently left out."""
         profile = self._profile
@@ -264,8 +291,8 @@ class OpenAIEngine:
         """Refuse what is out of range or cannot be done."""
         self._flight.refuse_closed()
         sampling = request.sampling
-        if request.max_tokens < 1:
-            raise InputError(f"max_tokens is {request.max_tokens}: it must be at least 1")
+        if request.max_tokens < 1 and not (request.max_tokens == 0 and self._profile.capabilities.scores_text):
+            raise InputError(f"max_tokens is {request.max_tokens}, not at least 1: {self._name} scores no given text")
         if not sampling.temperature >= 0 or not 0 < sampling.top_p <= 1:
             raise InputError("temperature must be 0 or more, and top_p lie in (0, 1]")
         if not 0 <= request.top_logprobs <= MOST_TOP_LOGPROBS:

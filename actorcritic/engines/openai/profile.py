@@ -33,6 +33,7 @@ _LACKS = {
     "repetition_penalty": "takes no repetition_penalty: its own default may change what is drawn",
     "include_stop_str_in_output": "cannot keep a stop string in the text",
     "return_token_ids": "gives no token ids",
+    "echo": "gives no log-probabilities of a prompt: given texts cannot be scored",
 }
 """Fields that are left out once a server refuses them, and what is said then."""
 _CAP = re.compile(
@@ -72,6 +73,7 @@ class Profile:
             logprobs=logprobs,
             top_logprobs=self.most_top if logprobs and "top_logprobs" not in self.lacking else 0,
             prefill=self.vllm,
+            scores_text=self.tokens and logprobs and "echo" not in self.lacking,
             chat=True,
             json_schema="response_format" not in self.lacking,
             tools=True,

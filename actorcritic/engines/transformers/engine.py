@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from actorcritic.engines.answer import scored_tokens
 from actorcritic.engines.transformers.model import Device, Dtype, Loaded, ModelRunner, fingerprint, load_model
 from actorcritic.engines.transformers.prefix_cache import PrefixCache
 from actorcritic.engines.transformers.sampling import seed_key
@@ -92,6 +93,7 @@ class TransformersEngine:
                 logprobs=True,
                 top_logprobs=_TOP_LOGPROBS,
                 prefill=True,
+                scores_text=True,
                 chat=self._text.chat,
             ),
         )
@@ -171,6 +173,7 @@ class TransformersEngine:
             key=seed_key(secrets.randbits(63) if request.seed is None else request.seed),
             stop=self._text.rule(request.stop),
             top_logprobs=request.top_logprobs,
+            scored=0 if request.max_tokens else self._scored(request, prompt),
             deliver=deliver,
         )
         self._scheduler.submit(row)
@@ -180,7 +183,7 @@ class TransformersEngine:
             row.cancelled = True
         if row.error is not None:
             raise row.error
-        return self._generation(request, row)
+        return self._generation(request, row) if request.max_tokens else self._scoring(row)
 
     async def aclose(self) -> None:
         """Stop decoding and forget what is cached; requests in flight fail with `EngineUnavailable`."""
@@ -224,6 +227,24 @@ class TransformersEngine:
             token_ids=tuple(row.ids),
         )
 
+    def _scored(self, request: GenerateRequest, prompt: tuple[int, ...]) -> int:
+        """Return how many of a prompt's last tokens are to be scored."""
+        bare = self._text.encode(replace(request.prompt, prefill="", prefill_ids=()), request.tools)
+        return scored_tokens(bare, prompt)
+
+    def _scoring(self, row: Row) -> Generation:
+        """Return what became of a request that writes nothing."""
+        ids = row.prompt[-row.scored :]
+        pieces = self._text.pieces(row.prompt[: -row.scored], ids)
+        tokens = zip(ids, pieces, row.logprobs, strict=True)
+        return Generation(
+            text="",
+            finish_reason=row.finish or FinishReason.ABORTED,
+            usage=Usage(calls=1, prompt_tokens=len(row.prompt), cached_tokens=row.cached),
+            tokens=tuple(TokenLogprob(token_id=token, text=text, logprob=logprob) for token, text, logprob in tokens),
+            prompt_ids=row.prompt,
+        )
+
     def _named(self, top: dict[int, float]) -> dict[str, float]:
         named: dict[str, float] = {}
         for token, logprob in top.items():
@@ -240,8 +261,8 @@ def _resolve(done: asyncio.Future[Row], row: Row) -> None:
 def _check(request: GenerateRequest) -> None:
     """Refuse what is out of range or not offered."""
     sampling = request.sampling
-    if request.max_tokens < 1:
-        raise InputError(f"max_tokens is {request.max_tokens}: it must be at least 1")
+    if request.max_tokens < 0:
+        raise InputError(f"max_tokens is {request.max_tokens}: it must be at least 1, or 0 to score the prefill")
     if not sampling.temperature >= 0:
         raise InputError(f"temperature is {sampling.temperature}: it must be 0 or more")
     if not 0 < sampling.top_p <= 1:

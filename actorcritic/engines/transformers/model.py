@@ -6,7 +6,7 @@ Knows slots, positions and token ids; nothing of requests, randomness or text.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +125,14 @@ class ModelRunner:
             self._check_attention()
             self.invariant = invariant and self._check_invariance()
 
-    def step(self, tokens: list[int], positions: list[int], segments: list[Segment], wanted: int) -> Tensor:
+    def step(
+        self,
+        tokens: list[int],
+        positions: list[int],
+        segments: list[Segment],
+        wanted: int,
+        also: Sequence[int] = (),
+    ) -> Tensor:
         """Run one forward pass.
 
         Args:
@@ -133,9 +140,11 @@ class ModelRunner:
             positions: where each of them stands in its row, 0-based.
             segments: prompt tokens to read, in the slots that follow.
             wanted: for how many rows to return logits: all decoding ones, then the first segments.
+            also: places of prompt tokens in this pass, 0-based with the decoding rows counted, whose logits are wanted.
 
         Returns:
-            [wanted, vocabulary], float32: what comes after the newest token of each row.
+            [rows, vocabulary], float32: what comes after the newest token of each wanted row, then after the tokens in
+            `also`.
         """
         ids, places = list(tokens), list(positions)
         slots, ends = list(range(len(tokens))), list(range(len(tokens)))
@@ -157,16 +166,16 @@ class ModelRunner:
             segments=tuple(segments),
             invariant=self.invariant,
         )
-        return self._forward(ids + [0] * padding, plan, self._kept(ends, wanted) if segments else None)[:wanted]
+        kept = [*ends[:wanted], *also]
+        return self._forward(ids + [0] * padding, plan, self._kept(kept or ends[:1]) if segments else None)[: len(kept)]
 
     def free(self) -> None:
         """Let go of the model and of the buffer; no step can follow."""
         self.model = None
         self.buffer.data = self.buffer.data[:, :, :0].clone()
 
-    def _kept(self, ends: list[int], wanted: int) -> Tensor:
-        """Which tokens' logits to compute, at least one, padded where the mode asks for it."""
-        kept = ends[: max(wanted, 1)]
+    def _kept(self, kept: list[int]) -> Tensor:
+        """Which tokens' logits to compute, padded where the mode asks for it."""
         return self._tensor(kept + kept[:1] * (-len(kept) % ROW_STEP if self.invariant else 0))
 
     def _forward(self, ids: list[int], plan: RowPlan, kept: Tensor | None) -> Tensor:

@@ -35,7 +35,7 @@ class Row:
 
     prompt: tuple[int, ...]
     limit: int
-    """At most this many tokens, >= 1."""
+    """At most this many tokens, >= 1; 0 where the prompt is only scored."""
     sampling: Sampling
     key: int
     """Where its random numbers start."""
@@ -43,6 +43,8 @@ class Row:
     top_logprobs: int
     deliver: Callable[[Row], None]
     """Called once from the scheduler's thread, unless cancelled."""
+    scored: int = 0
+    """How many of the prompt's last tokens want their own log-probabilities, which then are `logprobs`."""
     cancelled: bool = False
     ids: list[int] = field(default_factory=list[int])
     logprobs: list[float] = field(default_factory=list[float])
@@ -139,7 +141,9 @@ class Scheduler:
         segments, read = self._segments()
         wanted = self._ready + read
         newest, positions = [row.ids[-1] for row in decoding], [row.known for row in decoding]
-        logits = self._runner.step(newest, positions, segments, wanted)
+        places, following = self._scored(segments)
+        logits = self._runner.step(newest, positions, segments, wanted, places)
+        self._score(logits[len(logits) - len(places) :], following)
         for row in decoding:
             row.known += 1
         for segment in segments:
@@ -150,7 +154,7 @@ class Scheduler:
         if read:
             self._ready, self._sampling = wanted, None
         if wanted:
-            self._commit(self._draw(logits))
+            self._commit(self._draw(logits[:wanted]))
 
     def _segments(self) -> tuple[list[Segment], int]:
         """Choose the prompt tokens to read now, and say how many rows have then read all of theirs."""
@@ -164,6 +168,29 @@ class Scheduler:
             if not left:
                 break
         return segments, read
+
+    def _scored(self, segments: list[Segment]) -> tuple[list[int], list[tuple[Row, int]]]:
+        """Return after which tokens of this pass one comes that is to be scored, and which, and in whose prompt."""
+        places, following = list[int](), list[tuple[Row, int]]()
+        first = self._ready
+        for segment in segments:
+            row = self._rows[segment.slot]
+            begin = max(segment.start, len(row.prompt) - row.scored - 1)
+            end = min(segment.start + len(segment.tokens), len(row.prompt) - 1)
+            if row.scored:
+                places += [first + place - segment.start for place in range(begin, end)]
+                following += [(row, row.prompt[place + 1]) for place in range(begin, end)]
+            first += len(segment.tokens)
+        return places, following
+
+    def _score(self, logits: torch.Tensor, following: list[tuple[Row, int]]) -> None:
+        """Note how likely the tokens were that follow in the prompts."""
+        if not following:
+            return
+        chosen = torch.tensor([token for _, token in following], device=logits.device)[:, None]
+        found = logits.log_softmax(-1).gather(1, chosen)[:, 0].clamp(max=0.0)
+        for (row, _), logprob in zip(following, found.tolist(), strict=True):
+            row.logprobs.append(logprob)
 
     def _draw(self, logits: torch.Tensor) -> Draw:
         rows = self._rows[: self._ready]
@@ -180,6 +207,10 @@ class Scheduler:
         """Append the drawn tokens and end the rows that they finish."""
         finished: list[int] = []
         for slot, (row, token, logprob) in enumerate(zip(self._rows, draw.tokens, draw.logprobs, strict=False)):
+            if not row.limit:
+                row.finish = FinishReason.LENGTH
+                finished.append(slot)
+                continue
             row.ids.append(token)
             row.logprobs.append(logprob)
             if row.top_logprobs and draw.top_ids is not None and draw.top_logprobs is not None:
@@ -220,8 +251,8 @@ class Scheduler:
             if not self._fits(row):
                 later.append(row)
                 break
-            # The last prompt token is always read, since what follows it is what is asked for.
-            blocks = self._cache.match(row.prompt[:-1])
+            # The last prompt token is always read, since what follows it is asked for, and so is what is scored.
+            blocks = self._cache.match(row.prompt[: len(row.prompt) - 1 - row.scored])
             hit = sum(block.shape[2] for block in blocks)
             shared = row.prompt[hit : hit + SHARED]
             row.claim = (hit, shared) if len(shared) == SHARED and self._cache.limit_bytes else None

@@ -14,7 +14,7 @@ from actorcritic.engines.vllm.options import TOP_LOGPROBS
 from actorcritic.errors import EngineError, InputError
 from actorcritic.types import FinishReason, GenerateRequest, Generation, TokenLogprob, Usage
 
-__all__ = ["check_request", "generation_of", "sampling_of"]
+__all__ = ["check_request", "generation_of", "sampling_of", "scoring_of"]
 
 
 def check_request(request: GenerateRequest) -> None:
@@ -24,8 +24,8 @@ def check_request(request: GenerateRequest) -> None:
         InputError: one line that names the value.
     """
     sampling = request.sampling
-    if request.max_tokens < 1:
-        raise InputError(f"max_tokens is {request.max_tokens}: it must be at least 1")
+    if request.max_tokens < 0:
+        raise InputError(f"max_tokens is {request.max_tokens}: it must be at least 1, or 0 to score the prefill")
     if not 0 <= sampling.temperature < math.inf:
         raise InputError(f"temperature is {sampling.temperature}: it must be 0 or more")
     if not 0 < sampling.top_p <= 1:
@@ -40,6 +40,9 @@ def check_request(request: GenerateRequest) -> None:
 
 def sampling_of(request: GenerateRequest) -> dict[str, Any]:
     """Return the arguments of vLLM's `SamplingParams`, a JSON schema under `json_schema`."""
+    if not request.max_tokens:
+        # vLLM draws one token at least; it takes no forward pass of its own and is thrown away.
+        return {"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0, "detokenize": False}
     given: dict[str, Any] = {
         "max_tokens": request.max_tokens,
         "temperature": request.sampling.temperature,
@@ -92,6 +95,43 @@ def generation_of(request: GenerateRequest, prompt: tuple[int, ...], output: Any
         prompt_ids=prompt,
         token_ids=ids,
     )
+
+
+def scoring_of(prompt: tuple[int, ...], scored: int, output: Any, text: Text) -> Generation:
+    """Return what vLLM says of a prompt's last tokens, where nothing was to be written.
+
+    Args:
+        prompt: the ids that were sent.
+        scored: how many of the last ones are to be scored, >= 1.
+        output: vLLM's final `RequestOutput`.
+        text: spells the tokens.
+
+    Raises:
+        EngineError: vLLM gave no log-probabilities, or gave the request up.
+    """
+    _finish(output.outputs[0].finish_reason)
+    ids, rows = prompt[-scored:], list(output.prompt_logprobs or ())[-scored:]
+    if len(output.prompt_logprobs or ()) != len(prompt) or any(map(_lacks, rows, ids)):
+        raise EngineError("vLLM gave no log-probabilities of the prompt's tokens")
+    pieces = text.pieces(prompt[:-scored], ids)
+    return Generation(
+        text="",
+        finish_reason=FinishReason.LENGTH,
+        usage=Usage(
+            calls=1,
+            prompt_tokens=len(prompt),
+            cached_tokens=min(int(output.num_cached_tokens or 0), len(prompt)),
+        ),
+        tokens=tuple(
+            TokenLogprob(token_id=token, text=piece, logprob=min(float(row[token].logprob), 0.0))
+            for token, piece, row in zip(ids, pieces, rows, strict=True)
+        ),
+        prompt_ids=prompt,
+    )
+
+
+def _lacks(row: Mapping[int, Any] | None, token: int) -> bool:
+    return row is None or token not in row
 
 
 def _finish(reason: str | None) -> FinishReason:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from actorcritic.engines.answer import scored_tokens
 from actorcritic.engines.transformers.text import Text
-from actorcritic.engines.vllm.answers import check_request, generation_of, sampling_of
+from actorcritic.engines.vllm.answers import check_request, generation_of, sampling_of, scoring_of
 from actorcritic.engines.vllm.host import Host
 from actorcritic.engines.vllm.options import TOP_LOGPROBS, Adapter, VllmOptions
 from actorcritic.engines.vllm.startup import Started, require_vllm, start_vllm
@@ -121,7 +123,13 @@ class VllmEngine:
         check_request(request)
         prompt = self._text.encode(request.prompt, request.tools)
         self._check_length(prompt, request.max_tokens)
+        scored = 0
+        if not request.max_tokens:
+            bare = self._text.encode(replace(request.prompt, prefill="", prefill_ids=()), request.tools)
+            scored = scored_tokens(bare, prompt)
         output = await self._host.ask(self, prompt, sampling_of(request), self._adapter)
+        if scored:
+            return scoring_of(prompt, scored, output, self._text)
         return generation_of(request, prompt, output, self._text)
 
     async def aclose(self) -> None:
@@ -132,7 +140,7 @@ class VllmEngine:
         limit, length = self._info.max_context or 0, len(prompt)
         if not prompt:
             raise InputError("the prompt is empty: give at least one token")
-        if length + max_tokens > limit:
+        if length + max(max_tokens, 1) > limit:  # vLLM draws one token where none is wanted
             advice = f"lower max_tokens to {limit - length}" if length < limit else "shorten the prompt"
             raise PromptTooLong(
                 f"the prompt has {length} tokens and max_tokens is {max_tokens}, but the model reads {limit} tokens "
@@ -170,6 +178,7 @@ def _info(source: str, name: str, adapter: str | None, started: Started, text: T
             logprobs=True,
             top_logprobs=TOP_LOGPROBS,
             prefill=True,
+            scores_text=True,
             chat=text.chat,
             json_schema=True,
         ),

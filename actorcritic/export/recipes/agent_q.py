@@ -2,18 +2,19 @@
 
 Putta et al. 2024 (arXiv 2408.07199). Q = alpha * Q_mcts + (1 - alpha) * Q_critic: the mean outcome backed up through a
 node, and the critic's rank of it among its siblings; a pair where both were explored and Q differs by more than theta.
-Won and lost searches alike. DPO then takes the logged log-probabilities for its reference (columns `ref_*_logps`).
+Won and lost searches alike. DPO then takes the logged log-probabilities for its reference (columns `ref_*_logps`), or
+with `reference=rescored` those of the collection step `rescore`: of another model, or where the log has none.
 Deviations: alpha counts as 1 where the critic scored none of the siblings; pairs of very unlike length are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
-from actorcritic.export.needs import valued
-from actorcritic.export.reading import own_text, state_prompt
+from actorcritic.export.needs import derived, valued
+from actorcritic.export.reading import own_text, rescored, state_prompt
 from actorcritic.export.recipe import Columns, Drop, Form, Recipe, Result, Row, Setting
 from actorcritic.export.wordings import ANY
 from actorcritic.search.options import choice, integer, number
@@ -97,7 +98,7 @@ def _pair(episode: Episode, better: _Child, worse: _Child, setting: Setting) -> 
         return Drop("same action twice")
     if longer > setting.options.real("length_ratio") * shorter:
         return Drop("actions of very unlike length")
-    references = _references(better, worse) if setting.options.text("reference") == "logged" else {}
+    references = _references(episode, better, worse, setting.options.text("reference"))
     if references is None:
         return Drop("no log-probabilities")
     columns: Columns = {
@@ -120,14 +121,16 @@ def _written(episode: Episode, child: _Child, setting: Setting) -> JsonValue:
     return setting.words.answer(episode.problem, solution, solution.kept)
 
 
-def _references(better: _Child, worse: _Child) -> Mapping[str, float] | None:
-    """Return the sums of the logged log-probabilities, None where one is not known."""
-    if not better.attempt.logprobs or not worse.attempt.logprobs:
+def _references(episode: Episode, better: _Child, worse: _Child, source: str) -> Mapping[str, float] | None:
+    """Return the sums of the reference's log-probabilities, nothing for source=none, None where one is not known."""
+    if source == "none":
+        return {}
+    logged = {child.attempt.id: child.attempt.logprobs for child in (better, worse)}
+    known = logged if source == "logged" else rescored(episode)
+    chosen, rejected = known.get(better.attempt.id), known.get(worse.attempt.id)
+    if not chosen or not rejected:
         return None
-    return {
-        "ref_chosen_logps": float(sum(better.attempt.logprobs)),
-        "ref_rejected_logps": float(sum(worse.attempt.logprobs)),
-    }
+    return {"ref_chosen_logps": float(sum(chosen)), "ref_rejected_logps": float(sum(rejected))}
 
 
 RECIPE = Recipe(
@@ -138,14 +141,18 @@ RECIPE = Recipe(
     rows=_rows,
     wordings=ANY,
     shows=frozenset({"attempt"}),
-    needs=(valued(),),
+    needs=(valued(), replace(derived("rescore"), when=("reference", "rescored"))),
     options=(
         number("alpha", 0.5, "Weight of the mean outcome beside the critic's rank.", low=0, high=1),
         number("theta", 0.3, "Values must differ by more than this.", low=0, high=1),
         integer("visits", 1, "Visits of both actions at least."),
         integer("cap", 4, "Pairs per state at most, the widest margins first."),
         number("length_ratio", 3.0, "The longer action is at most so many times the shorter.", low=1),
-        choice("reference", ("logged", "none"), "Columns with the logged log-probabilities of both actions."),
+        choice(
+            "reference",
+            ("logged", "rescored", "none"),
+            "Columns with the log-probabilities of both actions: those of the log, of the step rescore, or no columns.",
+        ),
     ),
     trainer_settings=lambda rows: {"beta": 0.1, "precompute_ref_log_probs": any("ref_chosen_logps" in r for r in rows)},
 )

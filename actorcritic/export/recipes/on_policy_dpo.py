@@ -9,14 +9,14 @@ those of the collection step `rescore`. With `reference=logged` the policy of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from actorcritic.export.chat import mentions_help, solution_text
 from actorcritic.export.critics import known_attempts
 from actorcritic.export.needs import derived, scored
-from actorcritic.export.reading import collected, helped
+from actorcritic.export.reading import helped, rescored
 from actorcritic.export.recipe import Columns, Drop, Form, Recipe, Result, Row, Setting
 from actorcritic.export.wordings import ANY
 from actorcritic.search.options import choice, integer, number
@@ -25,13 +25,6 @@ from actorcritic.trajectory.episodes import Episode
 from actorcritic.types import JsonValue
 
 __all__ = ["RECIPE", "staleness"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rescored:
-    """Payload of the collection step `rescore`."""
-
-    logprobs: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +48,7 @@ def staleness(logged: Sequence[float], now: Sequence[float]) -> float | None:
 def _rows(episode: Episode, setting: Setting) -> Iterator[Result]:
     """Yield the pairs of a problem, of each policy apart."""
     by_policy: dict[str, list[_Sample]] = {}
-    now = dict(collected(episode, "rescore", _Rescored)) if setting.options.text("stale") == "limited" else {}
+    now = rescored(episode) if setting.options.text("stale") == "limited" else {}
     for known in known_attempts(episode):
         if isinstance(known, Drop):
             yield known
@@ -76,7 +69,7 @@ def _rows(episode: Episode, setting: Setting) -> Iterator[Result]:
 
 
 def _sample(
-    episode: Episode, attempt: EpisodeAttempt, now: dict[int | None, _Rescored], setting: Setting
+    episode: Episode, attempt: EpisodeAttempt, now: Mapping[int, Sequence[float]], setting: Setting
 ) -> _Sample | Drop:
     """Return an attempt as a sample of its policy, or why it is none."""
     assert attempt.solution is not None
@@ -89,7 +82,7 @@ def _sample(
     if setting.options.text("reference") == "logged" and not _logged(attempt):
         return Drop("no log-probabilities")
     if setting.options.text("stale") == "limited":
-        distance = staleness(_logged(attempt), now[attempt.id].logprobs) if attempt.id in now else None
+        distance = staleness(_logged(attempt), now[attempt.id]) if attempt.id in now else None
         if distance is None:
             return Drop("staleness unknown")
         if distance > setting.options.real("limit"):

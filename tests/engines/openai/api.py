@@ -112,6 +112,8 @@ class Api:
             return _react(reaction)
         if refused := self._unauthorised(request) or self._refused(body):
             return refused
+        if body.get("echo"):
+            return JSONResponse(await self._echo(body))
         asked = GenerateRequest(
             prompt=_prompt(body) if chat else Prompt(content="", prefill_ids=tuple(body["prompt"])),
             max_tokens=int(body.get("max_tokens") or body["max_completion_tokens"]),
@@ -127,6 +129,24 @@ class Api:
             return JSONResponse({"error": {"message": f"maximum context length: {error}", "code": 400}}, 400)
         answer = self._chat_answer(body, given) if chat else self._completion_answer(body, given)
         return JSONResponse(self.edit(answer) if self.edit else answer)
+
+    async def _echo(self, body: Json) -> Json:
+        """Answer as vLLM does where a prompt of the hf engine is to be scored: its first token has no probability."""
+        ids = tuple(body["prompt"])
+        engine: Any = self.engine
+        rest = Prompt(content=engine._text.piece(ids[0]), prefill_ids=ids[1:])
+        given = await engine.generate(GenerateRequest(prompt=rest, max_tokens=0))
+        assert body["max_tokens"] == 0 and given.prompt_ids == ids
+        choice: Json = {"index": 0, "text": "", "finish_reason": "length", "prompt_token_ids": list(ids)}
+        if "logprobs" not in self.omits:
+            choice["logprobs"] = {
+                "tokens": ["", *(token.text for token in given.tokens)],
+                "token_logprobs": [None, *(token.logprob for token in given.tokens)],
+                "top_logprobs": [None, *({token.text: token.logprob} for token in given.tokens)],
+            }
+        answer = self._wrapped(body, choice, given, {})
+        answer["usage"]["completion_tokens"] = 1  # the token that vLLM draws all the same
+        return answer
 
     async def _vanish(self, request: Request, reaction: Reaction) -> Response:
         while reaction.hang:

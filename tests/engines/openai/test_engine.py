@@ -76,13 +76,45 @@ async def test_conformance(kind: str, serve: Serve, tiny_model: Path) -> None:
     failed = [result for result in results.values() if result.outcome == "failed"]
     assert not failed
     skipped = {name for name, result in results.items() if result.outcome == "skipped"}
-    by_ids = {"encoding", "prefill", "prefill by ids", "too long"}
+    by_ids = {"encoding", "prefill", "prefill by ids", "too long", "scoring"}
     if kind == "scripted, plain":
         assert skipped == by_ids | {"seeds alone", "seeds in company", "log-probabilities", "alternatives"}
     else:
-        assert skipped == (set() if kind == "hf as vLLM" else by_ids)
+        assert skipped == ({"no scoring"} if kind == "hf as vLLM" else by_ids)
     await check_closing(engine, PROMPT)
     await backend.aclose()
+
+
+async def test_a_text_is_scored_as_by_the_model_behind_it(serve: Serve, tiny_model: Path) -> None:
+    behind = load_engine(f"hf:{tiny_model}")
+    api = serve(behind, vllm=True)
+    engine = connect(api)
+    asked = request(Prompt(content=CHAT, prefill="w5 w6 w7"), max_tokens=0)
+    direct, remote = await behind.generate(asked), await engine.generate(asked)
+    assert remote.tokens == direct.tokens and len(remote.tokens) == 5
+    assert (remote.text, remote.usage) == ("", Usage(calls=1, prompt_tokens=direct.usage.prompt_tokens))
+    assert api.requests[-1]["echo"] is True and api.requests[-1]["logprobs"] == 0
+    api.omits.add("logprobs")
+    with pytest.raises(InputError, match="scores no given text: it echoes"):
+        await engine.generate(asked)
+    assert not engine.info.capabilities.scores_text and engine.info.capabilities.logprobs
+    with pytest.raises(InputError, match="not at least 1"):
+        await engine.generate(asked)
+    assert any("given texts cannot be scored" in note for note in engine.info.notes)
+    await engine.aclose()
+    await behind.aclose()
+
+
+async def test_who_refuses_to_echo_is_asked_once(serve: Serve, tiny_model: Path) -> None:
+    behind = load_engine(f"hf:{tiny_model}")
+    engine = connect(serve(behind, vllm=True, refuses={"echo": "echo is not supported"}))
+    asked = request(Prompt(content="w1", prefill=" w2"), max_tokens=0)
+    with pytest.raises(InputError, match="echo is not supported"):
+        await engine.generate(asked)
+    assert not engine.info.capabilities.scores_text
+    assert (await engine.generate(replace(asked, max_tokens=2))).tokens
+    await engine.aclose()
+    await behind.aclose()
 
 
 @pytest.mark.parametrize("model", ["tiny", "embedded"])

@@ -29,6 +29,7 @@ class FakeVllm:
         self.failure: Exception | None = None
         self.reason: str | None = "stop"
         self.outputs: list[Any] | None = None
+        self.prompt_logprobs: list[Any] | None = None
         self.hold: asyncio.Event | None = None
         self.log = ""
 
@@ -74,4 +75,5 @@ class FakeVllm:
         answer = SimpleNamespace(
             token_ids=list(ids), logprobs=logprobs if "logprobs" in sampling else None, finish_reason=self.reason
         )
-        return SimpleNamespace(outputs=[answer] if self.outputs is None else self.outputs, num_cached_tokens=3)
+        outputs = [answer] if self.outputs is None else self.outputs
+        return SimpleNamespace(outputs=outputs, num_cached_tokens=3, prompt_logprobs=self.prompt_logprobs)

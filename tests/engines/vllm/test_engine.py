@@ -53,6 +53,24 @@ async def test_one_request(engine: VllmEngine, vllm: FakeVllm) -> None:
     assert not engine.info.capabilities.seeds and "seeds" in engine.info.notes[0]
 
 
+async def test_a_text_is_scored(engine: VllmEngine, vllm: FakeVllm) -> None:
+    asked = replace(REQUEST, prompt=Prompt(content="w1", prefill=" w2"), max_tokens=0)
+    ids = engine.encode(asked.prompt)
+    vllm.prompt_logprobs = [None, *({token: SimpleNamespace(logprob=-0.25 * token)} for token in ids[1:])]
+    vllm.reason = "length"
+    given = await engine.generate(asked)
+    assert [token.token_id for token in given.tokens] == list(ids[1:]) and given.prompt_ids == ids
+    assert [token.logprob for token in given.tokens] == [-0.25 * token for token in ids[1:]]
+    assert "".join(token.text for token in given.tokens) == " w2" and (given.text, given.token_ids) == ("", ())
+    assert (given.usage.prompt_tokens, given.usage.completion_tokens) == (len(ids), 0)
+    assert vllm.asked[0]["prompt_logprobs"] == 0 and vllm.asked[0]["max_tokens"] == 1
+    vllm.prompt_logprobs = None
+    with pytest.raises(EngineError, match="no log-probabilities"):
+        await engine.generate(asked)
+    with pytest.raises(InputError, match="give a prefill"):
+        await engine.generate(replace(asked, prompt=Prompt(content="w1")))
+
+
 async def test_stop_strings_are_kept(engine: VllmEngine, vllm: FakeVllm) -> None:
     vllm.ids, vllm.reason = (30, 4, 31), "length"
     given = await engine.generate(replace(REQUEST, stop=(" ",)))

@@ -73,6 +73,20 @@ async def test_greedy_decoding_is_that_of_the_other_engine(engine: VllmEngine, m
         assert set(one.top) == set(two.top)
 
 
+@only_embedded
+async def test_a_text_is_as_likely_as_to_the_other_engine(engine: VllmEngine, model: str) -> None:
+    other = TransformersEngine.load(str(EMBEDDED / "actor"))
+    wrote = await other.generate(GenerateRequest(prompt=Prompt(content=PROMPTS[model]), max_tokens=20, seed=5))
+    prompt = Prompt(content=PROMPTS[model], prefill=wrote.text, prefill_ids=wrote.token_ids)
+    request = GenerateRequest(prompt=prompt, max_tokens=0)
+    ours, theirs = await ask_all(engine, [request, request]), await other.generate(request)
+    await other.aclose()
+    for given in ours:
+        assert [(one.token_id, one.text) for one in given.tokens] == [(one.token_id, one.text) for one in theirs.tokens]
+        pairs = zip(given.tokens, theirs.tokens, strict=True)
+        assert all(math.isclose(one.logprob, two.logprob, abs_tol=1e-3) for one, two in pairs)
+
+
 async def ask_all(engine: VllmEngine, requests: list[GenerateRequest]) -> list[Generation]:
     return list(await asyncio.gather(*(engine.generate(request) for request in requests)))
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actorcritic.errors import InputError
 from actorcritic.export.recipes.agent_q import mixed_values
-from actorcritic.trajectory.attempts import EpisodeAttempt
+from actorcritic.trajectory.attempts import Derived, EpisodeAttempt
 from actorcritic.types import Action, Outcome
 from tests.export.log import attempt, content, episode, exported, rows_of, solved
 
@@ -98,3 +99,17 @@ def test_without_log_probabilities_there_is_no_reference() -> None:
     assert exported("agent-q", pair).drops == {"no log-probabilities": 1}
     (row,) = rows_of(exported("agent-q:reference=none", pair))
     assert "ref_chosen_logps" not in row
+
+
+def test_the_reference_may_be_the_model_as_it_is_now() -> None:
+    made = tuple(
+        Derived(step="rescore", trial=trial, payload={"model": "m", "logprobs": list(values)})
+        for trial, values in ((0, (-9.0, -9.0)), (1, (-0.25, -0.5)), (0, (-1.0, -0.5)))
+    )
+    pair = episode(action(0, "go 0", 0.9), action(1, "go 1", 0.1), derived=made)
+    (row,) = rows_of(exported("agent-q:reference=rescored", pair))
+    assert (row["ref_chosen_logps"], row["ref_rejected_logps"]) == (-1.5, -0.75), "the last word counts"
+    lacking = episode(action(0, "go 0", 0.9), action(1, "go 1", 0.1), derived=made[:1])
+    assert exported("agent-q:reference=rescored", lacking).drops == {"no log-probabilities": 1}
+    with pytest.raises(InputError, match="--step rescore"):
+        exported("agent-q:reference=rescored", episode(action(0, "go 0", 0.9), action(1, "go 1", 0.1)))
