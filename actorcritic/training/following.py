@@ -18,6 +18,7 @@ from typing import Any
 from transformers.trainer_callback import TrainerCallback, TrainerControl, TrainerState
 
 from actorcritic.training.settings import Progress
+from actorcritic.training.work import Kept
 
 __all__ = ["Follower", "LossLog", "StepRecord", "last_checkpoint", "mean_of_last"]
 
@@ -100,6 +101,7 @@ class Follower(TrainerCallback):
         save_seconds: Between two checkpoints.
         hear: Told after every step.
         stopped: Asked after every step; True = save and stop.
+        kept: What goes into a checkpoint beside what the trainer puts there.
         clock: Seconds, from any beginning.
     """
 
@@ -109,11 +111,12 @@ class Follower(TrainerCallback):
         save_seconds: float,
         hear: Callable[[Progress], None],
         stopped: Callable[[], bool],
+        kept: Sequence[Kept] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log, self._before = log, log.seconds
         self._save_seconds = save_seconds
-        self._hear, self._stopped, self._clock = hear, stopped, clock
+        self._hear, self._stopped, self._kept, self._clock = hear, stopped, kept, clock
         self._started = self._saved = clock()
         self._first = 0
         self.interrupted = False
@@ -153,7 +156,9 @@ class Follower(TrainerCallback):
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **more: Any) -> None:
         """Mark the checkpoint as whole, once it is on the disk."""
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        for path in folder.iterdir():
+        for state in self._kept:
+            state.save(folder)
+        for path in filter(Path.is_file, folder.iterdir()):
             with path.open("rb") as file:
                 os.fsync(file.fileno())
         (folder / MARK).touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from importlib.util import find_spec
 from typing import Any
 
@@ -20,7 +21,10 @@ def require(name: str) -> Any:
         InputError: the extra is not installed.
     """
     require_all()
-    return importlib.import_module(name)
+    with warnings.catch_warnings():
+        # That parts of TRL are experimental is known here: its versions are pinned, and tests run all of them.
+        warnings.simplefilter("ignore")
+        return importlib.import_module(name)
 
 
 def require_all() -> None:

@@ -95,6 +95,12 @@ def _logged_or_own(self: Any, dataset: Any, *rest: Any) -> Any:
     return require("trl").DPOTrainer._precompute_ref_logps(self, dataset, *rest)
 
 
+def _count_sides(self: Any, inputs: Mapping[str, Any]) -> None:
+    """Count the tokens of both sides; a trainer whose batches are two knows no other way."""
+    read = sum(int(inputs[f"{side}_attention_mask"].sum()) for side in ("chosen", "rejected"))
+    self.state.num_input_tokens_seen += read
+
+
 def _trainer(home: str, name: str, **replaced: Callable[..., Any]) -> Any:
     """Return a trainer of TRL with some of its methods replaced."""
     base: Any = getattr(require(home), name)
@@ -144,7 +150,8 @@ def _build_simpo(work: Work) -> Built:
     home = "trl.experimental.cpo"
     # Prepared rows are never cut, but a missing limit would count as 512.
     config = require(home).CPOConfig(**arguments, max_length=work.limit, remove_unused_columns=False)
-    trainer = _trainer(home, "CPOTrainer", tokenize_row=lambda self, feature, model=None: feature)
+    alone = {"tokenize_row": lambda self, feature, model=None: feature, "_track_num_input_tokens": _count_sides}
+    trainer = _trainer(home, "CPOTrainer", **alone)
     return _finish(work, load_base(work.base), encoded, trainer, config)
 
 

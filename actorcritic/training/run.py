@@ -5,6 +5,7 @@ Heavy libraries are imported once the settings are found good.
 
 from __future__ import annotations
 
+import os
 import shutil
 import warnings
 from collections.abc import Callable, Generator, Mapping
@@ -156,8 +157,10 @@ def _go(plan: _Plan, hear: Callable[[Progress], None], stopped: Callable[[], boo
         work = _work(plan)
         before = last_checkpoint(work.checkpoints)
         log = LossLog(out / LOG, 0 if before is None else before[1])
-        follower = Follower(log, plan.options.real("save_seconds"), hear, stopped)
         built = plan.method.build(work)
+        for state in built.kept if before is not None else ():
+            state.load(before[0])
+        follower = Follower(log, plan.options.real("save_seconds"), hear, stopped, built.kept)
         built.trainer.remove_callback(transformers.PrinterCallback)
         built.trainer.add_callback(follower)
         built.trainer.train(resume_from_checkpoint=None if before is None else str(before[0]))
@@ -234,9 +237,18 @@ def _quiet() -> Generator[None]:
 
     datasets: Any = require("datasets")
     datasets.disable_progress_bars()
-    with quiet_loading(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"(trl|transformers|torch|peft|accelerate|datasets)\b.*")
-        yield
+    # TRL's own switch for the bars that it draws.
+    before = os.environ.get("TQDM_DISABLE")
+    os.environ["TQDM_DISABLE"] = "1"
+    try:
+        with quiet_loading(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"(trl|transformers|torch|peft|accelerate|datasets)\b.*")
+            yield
+    finally:
+        if before is None:
+            del os.environ["TQDM_DISABLE"]
+        else:
+            os.environ["TQDM_DISABLE"] = before
 
 
 @contextmanager

@@ -5,19 +5,27 @@ Prompts are read and not learnt; a recipe's own masks (`tokenized`) are taken as
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Mapping
 from typing import Any, cast
 
 from actorcritic.errors import InputError
 from actorcritic.export.masking import IGNORED
 from actorcritic.export.recipe import Columns, Drop
+from actorcritic.metering import derive_seed
+from actorcritic.search.options import choice, integer, number
 from actorcritic.training.adapters import add_tokens, lora_config
 from actorcritic.training.bases import load_base
-from actorcritic.training.encoding import Encoded, Encoder, encode_rows
+from actorcritic.training.encoding import Encoder, encode_rows
 from actorcritic.training.libraries import require
+from actorcritic.training.objectives import Projector, UtilityDiversity
+from actorcritic.training.tricks import Anchor, Anchored, Choice, Choosing, Masked, Masking
 from actorcritic.training.work import Built, Method, Work
 
-__all__ = ["METHOD", "labelled"]
+__all__ = ["MASK", "METHOD", "labelled"]
+
+MASK = "[mask]"
+"""The token that Masked Thought adds to a model."""
 
 
 def labelled(row: Columns, encoder: Encoder) -> tuple[Mapping[str, Any], int] | Drop:
@@ -45,26 +53,69 @@ def labelled(row: Columns, encoder: Encoder) -> tuple[Mapping[str, Any], int] | 
     return {"input_ids": [*pair.prompt, *pair.completion], "labels": labels}, len(pair)
 
 
-def _encoded(rows: Sequence[Columns], work: Work) -> Encoded:
-    return encode_rows(rows, lambda row: labelled(row, work.encoder), work.limit)
-
-
 def _build(work: Work) -> Built:
-    trl, datasets = require("trl"), require("datasets")
     model = load_base(work.base)
-    new = add_tokens(model, work.tokenizer, work.data.marks)
-    encoded = _encoded(work.data.rows, work)
-    config = trl.SFTConfig(
-        **work.arguments(len(encoded.rows), encoded.longest), max_length=None, packing=False, shuffle_dataset=False
+    masked = work.options.real("mask") > 0
+    marks = [*work.data.marks, *([MASK] if masked and work.options.text("mask_token") == "new" else [])]
+    new = add_tokens(model, work.tokenizer, marks)
+    encoded = encode_rows(work.data.rows, lambda row: labelled(row, work.encoder), work.limit)
+    loss, anchor = work.options.text("loss"), None
+    if loss == "asft":
+        # Before TRL changes anything: the model that training begins with.
+        anchor = Anchor(work.options.real("anchor"), None if work.lora_rank else copy.deepcopy(model).eval())
+    config = require("trl").SFTConfig(
+        **{
+            **work.arguments(len(encoded.rows), encoded.longest),
+            "max_length": None,
+            "packing": False,
+            "shuffle_dataset": False,
+            "loss_type": "dft" if loss == "dft" else "nll",
+        }
     )
-    trainer = trl.SFTTrainer(
+    trainer = _trainer_class(work, anchored=loss == "asft")(
         model=model,
         args=config,
-        train_dataset=datasets.Dataset.from_list(list(encoded.rows)),
+        train_dataset=require("datasets").Dataset.from_list(list(encoded.rows)),
         processing_class=work.tokenizer,
         peft_config=lora_config(model, work.lora_rank, new),
     )
-    return Built(trainer=trainer, rows=len(encoded.rows), dropped=encoded.dropped, tokenizer=work.tokenizer)
+    trainer.anchor = anchor
+    if masked:
+        trainer.masking = _masking(work)
+    keep = work.options.maybe_whole("keep")
+    if keep is not None:
+        trainer.choice = _choice(work, keep, encoded.longest, int(model.config.get_text_config().vocab_size))
+    return Built(
+        trainer=trainer,
+        rows=len(encoded.rows),
+        dropped=encoded.dropped,
+        tokenizer=work.tokenizer,
+        kept=() if keep is None else (trainer.choice,),
+    )
+
+
+def _trainer_class(work: Work, *, anchored: bool) -> Any:
+    """Return TRL's trainer with the parts before it that are asked for."""
+    parts: list[type] = []
+    if work.options.maybe_whole("keep") is not None:
+        parts.append(Choosing)
+    if work.options.real("mask") > 0:
+        parts.append(Masked)
+    if anchored:
+        parts.append(Anchored)
+    base: Any = require("trl").SFTTrainer
+    return type("SFTTrainer", (*parts, base), {}) if parts else base
+
+
+def _masking(work: Work) -> Masking:
+    new = work.options.text("mask_token") == "new"
+    mask = work.tokenizer.convert_tokens_to_ids(MASK) if new else work.tokenizer.pad_token_id
+    return Masking(int(mask), work.options.real("mask"), work.options.whole("mask_warmup"), work.settings.seed)
+
+
+def _choice(work: Work, keep: int, longest: int, words: int) -> Choice:
+    projector = Projector(longest, words, derive_seed(work.settings.seed, "projector") % 2**63)
+    return Choice(UtilityDiversity(projector, work.options.real("alpha"), work.options.whole("queue")), keep)
 
 
 METHOD = Method(
@@ -72,4 +123,14 @@ METHOD = Method(
     datasets=frozenset({"language-modeling", "prompt-completion", "tokenized"}),
     columns=("input_ids|text|prompt", "labels|text|completion"),
     build=_build,
+    options=(
+        choice("loss", ("nll", "dft", "asft"), "Likelihood; that weighted by itself; and anchored to the base (ASFT)."),
+        number("anchor", 0.1, "Weight of ASFT's divergence from the base.", low=0),
+        number("mask", 0.0, "Probability that a learnt token is masked where it is read (MFT).", low=0, high=1),
+        integer("mask_warmup", 0, "Optimizer steps over which that rises from 0.", low=0),
+        choice("mask_token", ("new", "pad"), "What takes its place: a token of its own, or the padding token."),
+        integer("keep", None, "Rows of a micro-batch that are learnt, the best by UDS; none = all of them."),
+        number("alpha", 2.5e-3, "UDS: weight of diversity beside utility.", low=0),
+        integer("queue", 1024, "UDS: how many chosen rows are remembered."),
+    ),
 )

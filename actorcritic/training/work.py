@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from actorcritic.search.options import Option, Options, choice, integer, number
 from actorcritic.training.bases import Base
@@ -18,7 +18,7 @@ from actorcritic.training.exports import TrainingData
 from actorcritic.training.presets import Preset, preset_of
 from actorcritic.training.settings import MethodName, TrainSettings
 
-__all__ = ["COMMON_OPTIONS", "Built", "Method", "Work", "micro_batch", "on_gpu"]
+__all__ = ["COMMON_OPTIONS", "Built", "Kept", "Method", "Work", "micro_batch", "on_gpu"]
 
 MICRO_TOKENS = 16_384
 """Of the rows that go through the model at once, padding included, unless `micro_batch` says otherwise."""
@@ -33,6 +33,18 @@ COMMON_OPTIONS: Sequence[Option] = (
 """Options of every method."""
 
 
+class Kept(Protocol):
+    """State that the trainer does not save with a checkpoint."""
+
+    def save(self, folder: Path) -> None:
+        """Write it beside a checkpoint."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Take it from a checkpoint."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
     """A trainer that is ready to run."""
@@ -44,6 +56,8 @@ class Built:
     """Rows left out, by reason."""
     tokenizer: Any
     """The one to be saved, with tokens that were added."""
+    kept: Sequence[Kept] = ()
+    """What a checkpoint must hold beside what the trainer saves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
