@@ -168,7 +168,7 @@ def save_adapter(base: Base, model: Any, tokenizer: Any, folder: Path) -> Path:
     return folder
 
 
-def save_result(base: Base, model: Any, tokenizer: Any, out: Path) -> tuple[Path, str]:
+def save_result(base: Base, model: Any, tokenizer: Any, out: Path, scheme: str = "hf") -> tuple[Path, str]:
     """Save a trained model so that it loads where its base did, in the number format of the base.
 
     Args:
@@ -176,10 +176,14 @@ def save_result(base: Base, model: Any, tokenizer: Any, out: Path) -> tuple[Path
         model: One of transformers.
         tokenizer: Its own.
         out: New folder.
+        scheme: What names the result where it is a model of another kind than its base, such as `hf-orm`; `hf` = of
+            the same.
 
     Returns:
         The folder of the weights and the spec of the model.
     """
+    if scheme != "hf":
+        base = Base(source=base.source)
     folder = out if base.role is None else out / base.role
     folder.mkdir(parents=True, exist_ok=True)
     model.to(_stored_dtype(base)).save_pretrained(folder)
@@ -189,7 +193,7 @@ def save_result(base: Base, model: Any, tokenizer: Any, out: Path) -> tuple[Path
         if home is not None and (home / name).is_file():
             shutil.copyfile(home / name, folder / name)
     if base.role is None or home is None:
-        return folder, f"hf:{folder}"
+        return folder, f"{scheme}:{folder}"
     other = ROLES[1 - ROLES.index(base.role)]
     if not (out / other).exists():
         shutil.copytree(home.resolve().parent / other, out / other)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from actorcritic.errors import InputError
-from actorcritic.training import preferences, supervised, unpaired
+from actorcritic.training import preferences, self_distillation, supervised, unpaired
 from actorcritic.training.rl import refining, verdicts
 from actorcritic.training.work import Method
 
@@ -20,6 +20,7 @@ METHODS: Mapping[str, Method] = {
         preferences.SIMPO,
         preferences.TPO,
         unpaired.METHOD,
+        self_distillation.METHOD,
         verdicts.GRPO,
         verdicts.RLOO,
         refining.CRITIQUE_GRPO,

@@ -107,9 +107,9 @@ def _trainer(home: str, name: str, **replaced: Callable[..., Any]) -> Any:
     return type(name, (base,), replaced)
 
 
-def _finish(work: Work, model: Any, encoded: Encoded, trainer: Any, config: Any) -> Built:
+def _finish(work: Work, model: Any, encoded: Encoded, trainer: Any, config: Any, *, classifies: bool = False) -> Built:
     """Make the trainer."""
-    task = "SEQ_CLS" if "Classification" in type(model).__name__ else "CAUSAL_LM"
+    task = "SEQ_CLS" if classifies else "CAUSAL_LM"
     made = trainer(
         model=model,
         args=config,
@@ -117,7 +117,13 @@ def _finish(work: Work, model: Any, encoded: Encoded, trainer: Any, config: Any)
         processing_class=work.tokenizer,
         peft_config=lora_config(model, work.lora_rank, task=task),
     )
-    return Built(trainer=made, rows=len(encoded.rows), dropped=encoded.dropped, tokenizer=work.tokenizer)
+    return Built(
+        trainer=made,
+        rows=len(encoded.rows),
+        dropped=encoded.dropped,
+        tokenizer=work.tokenizer,
+        scheme="hf-orm" if classifies else "hf",
+    )
 
 
 def _encode(work: Work, encode: Callable[[Columns, Encoder], Made | Drop]) -> tuple[Encoded, dict[str, Any]]:
@@ -142,7 +148,7 @@ def _build_reward(work: Work) -> Built:
     encoded, arguments = _encode(work, rewarded)
     config = require("trl").RewardConfig(**arguments, max_length=None)
     model = load_base(work.base, "AutoModelForSequenceClassification", fresh=("score.", "classifier."), num_labels=1)
-    return _finish(work, model, encoded, _trainer("trl", "RewardTrainer"), config)
+    return _finish(work, model, encoded, _trainer("trl", "RewardTrainer"), config, classifies=True)
 
 
 def _build_simpo(work: Work) -> Built:

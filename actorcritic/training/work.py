@@ -58,6 +58,8 @@ class Built:
     """The one to be saved, with tokens that were added."""
     kept: Sequence[Kept] = ()
     """What a checkpoint must hold beside what the trainer saves."""
+    scheme: str = "hf"
+    """What names the result: `hf` for a model of the base's kind, `hf-orm` or `hf-prm` for a reward model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
