@@ -20,6 +20,7 @@ __all__ = [
     "CODES",
     "MAX_DEPTH",
     "MAX_VALUE",
+    "OPERATIONS",
     "Arithmetic",
     "Equation",
     "Tree",
@@ -318,15 +319,16 @@ def trainable(problem: Arithmetic, steps: Sequence[str]) -> bool:
     return may_train(state_keys(problem, steps))
 
 
-def generate(split: Split, seed: int) -> Iterator[Arithmetic]:
+def generate(split: Split, seed: int, operations: range = OPERATIONS) -> Iterator[Arithmetic]:
     """Yield problems of a split without end: a uniform number of operations in 6..10, then a tree of that size.
 
-    The number of operations left of an operation is uniform; the operation is drawn among those that keep its value in
-    0..99, and operands that leave none are drawn again. The same seed gives the same problems.
+    Other numbers of operations, from 1 on, are for training that begins with small expressions. The number of operations
+    left of an operation is uniform; the operation is drawn among those that keep its value in 0..99, and operands that
+    leave none are drawn again. The same seed gives the same problems.
     """
     rng = random.Random(f"arithmetic:{split}:{seed}")
     while True:
-        tree, _ = _draw(rng.choice(OPERATIONS), rng)
+        tree, _ = _draw(rng.choice(operations), rng)
         if split_of(_key(tree)) == split:
             yield Arithmetic(tree)
 

@@ -22,6 +22,15 @@ def tokens_of(text: str) -> list[str]:
     return [word for word in text.replace(" ", " \0").replace("\n", "\n\0").split("\0") if word]
 
 
+def test_a_pair_has_the_words_of_its_families_under_the_ids_of_all() -> None:
+    words = lines.vocabulary()
+    every = {word: at for at, word in enumerate(words)}
+    assert lines.words_of(("countdown", "sudoku", "arithmetic")) == every
+    older, alone = lines.words_of(("countdown", "sudoku")), lines.words_of(("arithmetic",))
+    assert list(older) == list(words[: len(older)]) and lines.known_families(older) == ("countdown", "sudoku")
+    assert alone.items() < every.items() and lines.known_families(alone) == ("arithmetic",)
+
+
 def test_vocabulary_is_a_set_with_one_blank_each() -> None:
     words = lines.vocabulary()
     assert len(set(words)) == len(words)

@@ -1,6 +1,7 @@
-"""Trains the embedded pair from nothing: `python -m actorcritic.training.embedded --out pair`.
+"""Trains a packaged pair from nothing: `python -m actorcritic.training.embedded --out pair`.
 
-Kill it at any time and call it again: it goes on from the last checkpoint in `OUT/work`.
+`--families arithmetic` trains the pair for arithmetic; without it, it is the one for countdown and sudoku. Kill it at
+any time and call it again: it goes on from the last checkpoint in `OUT/work`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ ALLOCATOR = {
 }
 """Keeps glibc from giving memory back between steps: 25 to 50 % more tokens per second on CPUs."""
 
+FAMILIES = ("countdown,sudoku", "arithmetic")
+"""The keys of `recipes.RECIPES`, known here without torch."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
@@ -25,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # torch is heavy: `--help` and wrong options answer without it.
     from actorcritic.training.embedded import evaluate  # noqa: PLC0415
     from actorcritic.training.embedded.card import training_notes  # noqa: PLC0415
-    from actorcritic.training.embedded.stages import RECIPE, Runtime, scaled, train_pair  # noqa: PLC0415
+    from actorcritic.training.embedded.recipes import RECIPES, Runtime, scaled  # noqa: PLC0415
+    from actorcritic.training.embedded.stages import train_pair  # noqa: PLC0415
 
     runtime = Runtime(
         device=options.device,
@@ -34,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         workers=options.workers,
         threads=options.threads,
     )
-    recipe = scaled(RECIPE, options.scale)
+    recipe = scaled(RECIPES[options.families], options.scale)
     train_pair(recipe, runtime, options.out)
     (options.out / "TRAINING.md").write_text(training_notes(recipe, runtime) + "\n")
     measure = ["--pair", str(options.out), "--card", "--problems", str(options.problems), "--device", options.device]
@@ -44,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m actorcritic.training.embedded", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for actor/, critic/, the card and work/")
+    parser.add_argument(
+        "--families", choices=FAMILIES, default=FAMILIES[0], help=f"what it is to know (default: {FAMILIES[0]})"
+    )
     parser.add_argument("--problems", type=int, default=1000, help="test problems per family for the card's figures")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full length, for trials (default: 1)")
     parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")

@@ -36,12 +36,12 @@ Attempt = tuple[Puzzle, tuple[str, ...]]
 """A problem and the steps of an attempt at it, as a person reads them."""
 
 
-def problems(family: str, split: Split, seed: int) -> Iterator[Puzzle]:
-    """Yield problems of a family and split without end."""
+def problems(family: str, split: Split, seed: int, operations: range = arithmetic.OPERATIONS) -> Iterator[Puzzle]:
+    """Yield problems of a family and split without end; arithmetic ones with so many operations."""
     if family == "sudoku":
         return iter(sudoku.generate(split, seed))
     if family == "arithmetic":
-        return iter(arithmetic.generate(split, seed))
+        return iter(arithmetic.generate(split, seed, operations))
     return iter(countdown.generate(split, seed, int(family[-1])))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actorcritic.formats.lines import Puzzle, parse_problem
+from actorcritic.tasks.arithmetic import OPERATIONS
 from actorcritic.training.embedded.attempts import FAMILIES, Attempt, corrupted, problems
 from actorcritic.training.embedded.data import Sample, actor_sample, critic_sample, revision_sample
 
@@ -41,6 +42,8 @@ class Phase:
     on_policy: float = 0.0
     """Share of the attempts (the critic's, and those that the actor revises) that the actor wrote; the rest are
     corrupted solutions."""
+    operations: range = OPERATIONS
+    """How many operations an arithmetic problem has; small expressions teach the order of work soonest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +121,9 @@ def pack(samples: Iterator[Sample], steps: int, rows: int) -> Chunk:
 
 
 def _draws(mixture: Mixture, rng: random.Random, index: int) -> Iterator[Sample]:
-    streams = [problems(family, "train", hash_seed(mixture.seed, index)) for family in FAMILIES]
     phase = next(phase for phase in reversed(mixture.phases) if index >= phase.first)
+    seed = hash_seed(mixture.seed, index)
+    streams = [problems(family, "train", seed, phase.operations) for family in FAMILIES]
     while True:
         family = rng.choices(range(len(FAMILIES)), phase.shares)[0]
         sample = _draw(mixture, phase, rng, family, streams[family])

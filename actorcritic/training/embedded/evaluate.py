@@ -38,10 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     started = time.monotonic()
     actor, critic = (load(options.pair / role, options.device) for role in ("actor", "critic"))
-    figures = actor_figures(actor, options.split, options.problems, temperature=options.temperature)
-    figures += critic_figures(actor, critic, options.split, options.problems, temperature=options.temperature)
-    figures += tool_figures(actor, options.split, options.problems, temperature=options.temperature)
-    figures += revision_figures(actor, options.split, options.problems, temperature=options.temperature)
+    families, split, count, heat = families_of(options.pair), options.split, options.problems, options.temperature
+    figures = actor_figures(actor, families, split, count, temperature=heat)
+    figures += critic_figures(actor, critic, families, split, count, temperature=heat)
+    figures += tool_figures(actor, families, split, count, temperature=heat)
+    figures += revision_figures(actor, families, split, count, temperature=heat)
     result: dict[str, object] = {
         "split": options.split,
         "problems": options.problems,
@@ -51,14 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written = table(figures, options.split, options.temperature)
     if options.loop:
         budgets = tuple(map(int, options.budgets.split(",")))
-        loop = loop_rows(actor, critic, options.split, options.loop_problems, budgets)
+        loop = loop_rows(actor, critic, families, split, options.loop_problems, budgets)
         result["loop"] = {"budgets": budgets, "rows": loop}
         written += _loop_table(loop, budgets)
     sys.stdout.write(written)
     if options.card:
         training = options.pair / "TRAINING.md"
         notes = training.read_text() if training.exists() else "Not recorded."
-        (options.pair / "MODEL_CARD.md").write_text(model_card(families_of(actor), notes, written))
+        (options.pair / "MODEL_CARD.md").write_text(model_card(families, notes, written))
     result["seconds"] = round(time.monotonic() - started, 1)
     sys.stdout.write(json.dumps(result) + "\n")
     return 0
@@ -92,10 +93,12 @@ def table(figures: Sequence[Figure], split: str, temperature: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def loop_rows(actor: Llama, critic: Llama, split: Split, count: int, budgets: Sequence[int]) -> list[dict[str, object]]:
+def loop_rows(
+    actor: Llama, critic: Llama, families: Sequence[str], split: Split, count: int, budgets: Sequence[int]
+) -> list[dict[str, object]]:
     """Return one row per family and strategy: accuracy and interval at each budget, and the paired lead."""
     rows: list[dict[str, object]] = []
-    for family in families_of(actor):
+    for family in families:
         puzzles = held_out(family, split, count)
         right: dict[str, list[list[bool]]] = {}
         for strategy in STRATEGIES:

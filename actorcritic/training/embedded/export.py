@@ -6,29 +6,40 @@ A Llama configuration, because loaders keep a custom tokenizer's blanks and newl
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
-from actorcritic.formats.lines import END, vocabulary
+from actorcritic.formats.lines import END, known_families, vocabulary, words_of
 from actorcritic.training.embedded.model import POSITIONS, Llama, llama_config, llama_state
 
 __all__ = ["export", "tokenizer"]
 
 
-def tokenizer() -> Tokenizer:
-    """Return the tokenizer: a word with its own trailing blank or newline is a token, so texts join without loss."""
-    made = Tokenizer(models.WordLevel({word: at for at, word in enumerate(vocabulary())}, unk_token="<unk>"))
+ALL = known_families(vocabulary())
+"""The families that there are words for."""
+
+
+def tokenizer(families: Collection[str] = ALL) -> Tokenizer:
+    """Return the tokenizer of a pair that is made for these families.
+
+    A word with its own trailing blank or newline is a token, so texts join without loss.
+    """
+    made = Tokenizer(models.WordLevel(dict(words_of(families)), unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.Split(Regex(r"\S+[ \n]"), "isolated")
     made.decoder = decoders.Fuse()
     made.add_special_tokens(["<pad>", END, "<unk>"])
     return made
 
 
-def export(model: Llama, folder: Path, *, half: bool = True) -> None:
-    """Write the folder; with `half` the weights are rounded to float16 (loaders compute in what they are told)."""
+def export(model: Llama, folder: Path, *, families: Collection[str] = ALL, half: bool = True) -> None:
+    """Write the folder of a model that is made for these families.
+
+    With `half` the weights are rounded to float16 (loaders compute in what they are told).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     config = llama_config(model.shape)
     state = llama_state(model)
@@ -53,7 +64,7 @@ def export(model: Llama, folder: Path, *, half: bool = True) -> None:
             "unk_token": "<unk>",
         },
     )
-    tokenizer().save(str(folder / "tokenizer.json"))
+    tokenizer(families).save(str(folder / "tokenizer.json"))
 
 
 def _write(path: Path, value: object) -> None:

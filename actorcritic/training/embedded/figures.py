@@ -16,7 +16,7 @@ from actorcritic.tasks.labels import StepLabel, first_wrong
 from actorcritic.training.embedded.attempts import attempt_labels, problems, solved
 from actorcritic.training.embedded.data import encode
 from actorcritic.training.embedded.model import Llama
-from actorcritic.training.embedded.pair import LIMIT, attempt, families_of, judge, problem_of, read_solution, texts
+from actorcritic.training.embedded.pair import LIMIT, attempt, judge, problem_of, read_solution, texts
 from actorcritic.training.embedded.sampling import generate
 from actorcritic.types import Critique, Solution
 
@@ -51,11 +51,11 @@ def held_out(family: str, split: Split, count: int, seed: int = 0) -> list[Puzzl
 
 
 def actor_figures(
-    actor: Llama, split: Split, count: int, *, temperature: float = 1.0, samples: int = 16
+    actor: Llama, families: Sequence[str], split: Split, count: int, *, temperature: float = 1.0, samples: int = 16
 ) -> list[Figure]:
     """Return greedy accuracy, pass@1 and unbiased pass@16 per family."""
     figures: list[Figure] = []
-    for family in families_of(actor):
+    for family in families:
         puzzles = held_out(family, split, count)
         greedy = [_right(p, s) for p, s in zip(puzzles, attempt(actor, puzzles, temperature=0, seed=0), strict=True)]
         figures.append(Figure(family, "greedy", sum(greedy) / count, *wilson(sum(greedy), count), count))
@@ -75,13 +75,15 @@ def _right(puzzle: Puzzle, solution: Solution) -> bool:
     return solution.complete and solved(puzzle, texts(solution))
 
 
-def critic_figures(actor: Llama, critic: Llama, split: Split, count: int, *, temperature: float = 1.0) -> list[Figure]:
+def critic_figures(
+    actor: Llama, critic: Llama, families: Sequence[str], split: Split, count: int, *, temperature: float = 1.0
+) -> list[Figure]:
     """Return ProcessBench F1 and its two parts, and AUROC of the solution score, on one sample per problem.
 
     Beside them the AUROC of what needs no critic: the log-probability of the whole solution by the actor itself.
     """
     figures: list[Figure] = []
-    for family in families_of(actor):
+    for family in families:
         puzzles = held_out(family, split, count)
         solutions = attempt(actor, puzzles, temperature=temperature, seed=2)
         critiques = judge(critic, puzzles, solutions)
@@ -92,13 +94,15 @@ def critic_figures(actor: Llama, critic: Llama, split: Split, count: int, *, tem
     return figures
 
 
-def tool_figures(actor: Llama, split: Split, count: int, *, temperature: float = 1.0) -> list[Figure]:
+def tool_figures(
+    actor: Llama, families: Sequence[str], split: Split, count: int, *, temperature: float = 1.0
+) -> list[Figure]:
     """Return the same figures for the critic that recomputes every step, on the same samples.
 
     Only where a step is an equation. It sees a wrong result, and not whether the step was one to take.
     """
     figures: list[Figure] = []
-    for family in families_of(actor):
+    for family in families:
         if family == "sudoku":
             continue
         puzzles = held_out(family, split, count)

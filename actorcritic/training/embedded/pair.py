@@ -54,9 +54,10 @@ def load(folder: Path, device: str = "cpu") -> Llama:
     return model.to(torch.device(device)).eval()
 
 
-def families_of(model: Llama) -> tuple[str, ...]:
-    """Return the families that a model has words for; a pair that was made before a family was lacks its words."""
-    known = known_families(VOCABULARY[: model.shape.vocabulary])
+def families_of(folder: Path) -> tuple[str, ...]:
+    """Return the families that a pair was made for: those that its actor's tokenizer has words for."""
+    words = json.loads((folder / "actor" / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    known = known_families(words)
     return tuple(family for family in FAMILIES if family.partition("-")[0] in known)
 
 

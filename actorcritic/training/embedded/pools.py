@@ -18,7 +18,7 @@ from actorcritic.training.embedded.attempts import problems, trainable
 from actorcritic.training.embedded.batches import hash_seed
 from actorcritic.training.embedded.data import encode
 from actorcritic.training.embedded.model import Llama
-from actorcritic.training.embedded.pair import ACTOR, LIMIT, families_of, problem_of, read_solution, texts
+from actorcritic.training.embedded.pair import ACTOR, LIMIT, problem_of, read_solution, texts
 from actorcritic.training.embedded.revisions import true_critique
 from actorcritic.training.embedded.sampling import generate
 from actorcritic.types import Solution
@@ -29,12 +29,14 @@ TEMPERATURES = (1.0, 1.0, 0.7, 1.2)
 """Of the attempts at each problem."""
 
 
-def write_pool(actor: Llama, path: Path, size: int, seed: int, *, revisions: bool = False) -> None:
+def write_pool(
+    actor: Llama, families: Sequence[str], path: Path, size: int, seed: int, *, revisions: bool = False
+) -> None:
     """Write about `size` attempts per family, and as many revisions of the wrong ones if asked for."""
     temporary = path.with_suffix(".tmp")
     temporary.parent.mkdir(parents=True, exist_ok=True)
     with temporary.open("w", encoding="utf-8") as file:
-        for at, family in enumerate(families_of(actor)):
+        for at, family in enumerate(families):
             drawn = list(itertools.islice(problems(family, "train", hash_seed(seed, at)), size // len(TEMPERATURES)))
             for round_, temperature in enumerate(TEMPERATURES):
                 solutions = _attempts(actor, drawn, temperature, round_)

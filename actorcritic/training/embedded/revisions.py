@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from actorcritic.formats.embedded import explain
 from actorcritic.formats.lines import Puzzle
 from actorcritic.metrics import wilson
@@ -10,7 +12,7 @@ from actorcritic.training.embedded.attempts import attempt_labels, solved
 from actorcritic.training.embedded.data import LABELS, encode
 from actorcritic.training.embedded.figures import Figure, held_out
 from actorcritic.training.embedded.model import Llama
-from actorcritic.training.embedded.pair import ACTOR, LIMIT, attempt, families_of, problem_of, read_solution, texts
+from actorcritic.training.embedded.pair import ACTOR, LIMIT, attempt, problem_of, read_solution, texts
 from actorcritic.training.embedded.sampling import generate
 from actorcritic.types import Critique, Prompt, Solution, StepCritique, Verdict
 
@@ -38,13 +40,15 @@ def true_critique(puzzle: Puzzle, solution: Solution) -> Critique:
     )
 
 
-def revision_figures(actor: Llama, split: Split, count: int, *, temperature: float = 1.0) -> list[Figure]:
+def revision_figures(
+    actor: Llama, families: Sequence[str], split: Split, count: int, *, temperature: float = 1.0
+) -> list[Figure]:
     """Return, over wrong greedy attempts: how often the rejected step comes again and how often the rest is right.
 
     Once told the step and the reason, once only cut back to the steps before it.
     """
     figures: list[Figure] = []
-    for family in families_of(actor):
+    for family in families:
         puzzles = held_out(family, split, count)
         solutions = attempt(actor, puzzles, temperature=0, seed=0)
         cases: list[tuple[Puzzle, Solution, Critique, int]] = []
