@@ -1,13 +1,14 @@
 """From models to roles: model specs (`embedded`, `hf:PATH_OR_ID`, `vllm:PATH_OR_ID`, `openai:MODEL@URL`) and objects.
 
-`embedded:FOLDER` is a pair trained anew; an object is an engine or a LangChain chat model. One engine serves both
-roles where both name the same model. Heavy imports happen when a model is loaded.
+`embedded:arithmetic` is the packaged pair for that family, `embedded:FOLDER` one trained anew; an object is an engine or
+a LangChain chat model. One engine serves both roles where both name the same model. Heavy imports happen when a model is
+loaded.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, Union
@@ -22,7 +23,7 @@ from actorcritic.engines.openai.retrying import Gate
 from actorcritic.engines.vllm.loading import load_vllm
 from actorcritic.errors import InputError
 from actorcritic.formats.chat import ChatActorFormat, ChatCriticFormat
-from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat
+from actorcritic.formats.embedded import PAIR_OF, EmbeddedActorFormat, EmbeddedCriticFormat, pair_for
 from actorcritic.protocols import Critic, Engine, RewardModel
 from actorcritic.reward_model import CriticRewardModel, EngineRewardModel, VerifierRewardModel
 from actorcritic.tasks.checkers import has_gold
@@ -40,6 +41,7 @@ __all__ = [
     "LoadOptions",
     "Model",
     "Roles",
+    "fitting_pair",
     "load_roles",
     "load_verifier",
 ]
@@ -53,7 +55,10 @@ MODEL_FREE_CRITICS = ("oracle", "calculate", "execution", "execution:bubblewrap"
 VERIFIERS = ("oracle", "calculate")
 """Verifiers by name: the task's own checker or gold answer, which makes an oracle run; or recomputed equations."""
 
-EMBEDDED = Path(__file__).parent / "models" / "embedded"
+_MODELS = Path(__file__).parent / "models"
+PACKAGED: Mapping[str, Path] = {spec: _MODELS / spec.replace(":", "-") for spec in PAIR_OF.values()}
+"""The folders of the packaged pairs by their specs."""
+EMBEDDED = PACKAGED["embedded"]
 EMBEDDED_THREADS = 1
 """Models this small are slower on more."""
 
@@ -174,6 +179,17 @@ def load_roles(
     return Roles(actor=writer, critic=judge, engines=tuple(engines.values()), reward_model=scorer)
 
 
+def fitting_pair(spec: str, problems: Iterable[Problem]) -> str:
+    """Return a model spec in which `embedded` is made precise: the packaged pair that knows these problems.
+
+    Any other spec stays as it is, and so does `embedded` where no one pair knows them all: it says so when it is asked.
+    """
+    if spec not in ("embedded", "vllm:embedded"):
+        return spec
+    pair, *others = {pair_for(problem) for problem in problems} or {None}
+    return spec if pair is None or others else spec.replace("embedded", pair)
+
+
 def load_verifier(name: str, pairs: Iterable[tuple[Problem, Reference]] = ()) -> RewardModel:
     """Return a verifier as a scorer of a run.
 
@@ -243,10 +259,11 @@ def _critic(spec: str, engine: EngineOf, actor: ModelActor) -> Critic | None:
 
 def _pair_folder(spec: str) -> Path | None:
     """Return the folder of the pair that a spec names, for either engine; None for any other model."""
-    scheme, _, folder = spec.removeprefix("vllm:").partition(":")
+    pair = spec.removeprefix("vllm:")
+    scheme, _, folder = pair.partition(":")
     if scheme != "embedded":
         return None
-    return Path(folder) if folder else EMBEDDED
+    return PACKAGED[pair] if pair in PACKAGED else Path(folder or EMBEDDED)
 
 
 def _actor_model(spec: str) -> str:

@@ -23,6 +23,7 @@ from actorcritic.cli.bench_folder import BenchFolder, Rows
 from actorcritic.cli.bench_options import PROBLEMS, BenchConfig, Leg, check, gather, numbers, plan, take_up
 from actorcritic.cli.bench_report import draw_curves, print_report
 from actorcritic.cli.progress import Progress
+from actorcritic.cli.runs import fit_pair
 from actorcritic.cli.solve import ACTOR_HELP, CRITIC_HELP, REWARD_MODEL_HELP, VERIFIER_HELP, Item, check_budget
 from actorcritic.critic import CalculationCritic
 from actorcritic.errors import InputError
@@ -106,6 +107,7 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
             verifier=verifier,
         )
         items = gather(task, problems, limit, split)
+        config = fit_pair(config, [item.problem for item in items])
     legs = plan(config)
     check(config, legs, items)
     return _compare(config, legs, items, out=out, resume=resume, as_json=as_json)

@@ -17,7 +17,7 @@ from actorcritic.cli.cluster import run_on_cluster
 from actorcritic.cli.collect_steps import StepOrder, run_step
 from actorcritic.cli.collecting import collect_shard
 from actorcritic.cli.fleet import REPORT, run_processes
-from actorcritic.cli.runs import Run, RunConfig
+from actorcritic.cli.runs import Run, RunConfig, fit_pair
 from actorcritic.cli.solve import ACTOR_HELP, CRITIC_HELP, REWARD_MODEL_HELP, VERIFIER_HELP, Item
 from actorcritic.cli.solve import collect as read_items
 from actorcritic.cli.tally import Hear, Tally, print_line
@@ -141,6 +141,7 @@ def collect(  # noqa: PLR0913 - one parameter per option of the command
             verifier=verifier,
             prompts=prompts,
         )
+        config = fit_pair(config, [item.problem for item in items])
     job = _Job(config=config, items=items, shard=part, out=out, resume=resume, processes=processes, ray=ray)
     if report:
         collect_shard(config, items, hear=print_line, create=out, resume=resume, shard=part)

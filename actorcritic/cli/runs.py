@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -22,7 +22,7 @@ from actorcritic.graphs.scoring import Scorers, check_named
 from actorcritic.graphs.session import ProblemResult, Session
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import new_session
-from actorcritic.loading import VERIFIERS, LoadOptions, Roles, load_roles, load_verifier
+from actorcritic.loading import VERIFIERS, LoadOptions, Roles, fitting_pair, load_roles, load_verifier
 from actorcritic.reward_model import EngineRewardModel
 from actorcritic.search.strategies import needs_critic, needs_oracle, parse_strategy, score_source
 from actorcritic.tasks.checkers import checker_of
@@ -36,7 +36,9 @@ from actorcritic.trajectory.redaction import RedactingRecorder, withhold_prompt
 from actorcritic.trajectory.shards import WHOLE, Shard, open_shard
 from actorcritic.types import JsonValue, Problem, Reference, Role
 
-__all__ = ["Run", "RunConfig"]
+__all__ = ["Run", "RunConfig", "fit_pair"]
+
+Config = TypeVar("Config", bound=BaseModel)
 
 
 class RunConfig(BaseModel):
@@ -174,6 +176,12 @@ class RunConfig(BaseModel):
             oracle=(roles.critic is not None and roles.critic.oracle) or self._verified_by_oracle,
             models=origins,
         )
+
+
+def fit_pair(config: Config, problems: Iterable[Problem]) -> Config:
+    """Return options in which the actor or critic `embedded` is the packaged pair that knows the problems."""
+    asked, specs = tuple(problems), config.model_dump(include={"actor", "critic"}, exclude_none=True)
+    return config.model_copy(update={role: fitting_pair(spec, asked) for role, spec in specs.items()})
 
 
 class Run:

@@ -17,7 +17,7 @@ from rich.console import Console
 from actorcritic.cli.display import Judged, Transcript, print_summary
 from actorcritic.cli.notes import say_notes
 from actorcritic.cli.progress import Progress
-from actorcritic.cli.runs import Run, RunConfig
+from actorcritic.cli.runs import Run, RunConfig, fit_pair
 from actorcritic.engines.prices import read_prices
 from actorcritic.errors import InputError
 from actorcritic.graphs.journals import TeeJournal
@@ -120,6 +120,7 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
             verifier=verifier,
         )
         items = collect(problem, problems, limit, task)
+        config = fit_pair(config, [item.problem for item in items])
     return _begin(config, items, out, resume, as_json=as_json)
 
 

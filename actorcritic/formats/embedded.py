@@ -8,7 +8,7 @@ Pure: knows no engine and no checker; what it cannot read is unscored, never a p
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from actorcritic.errors import InputError
 from actorcritic.formats.lines import (
@@ -40,7 +40,7 @@ from actorcritic.types import (
     Verdict,
 )
 
-__all__ = ["EmbeddedActorFormat", "EmbeddedCriticFormat", "explain", "reason_code"]
+__all__ = ["PAIR_OF", "EmbeddedActorFormat", "EmbeddedCriticFormat", "explain", "pair_for", "reason_code"]
 
 THRESHOLD = 0.5
 """A step is called incorrect when its probability of being right is below this."""
@@ -51,6 +51,19 @@ EXAMPLES = {
     "sudoku": "'Fill the sudoku 1.../..2./.3../4...'",
     "arithmetic": "'Work out (19 - ((3 + 9) - 4)) + 16'",
 }
+
+PAIR_OF: Mapping[str, str] = {
+    "countdown": "embedded",
+    "sudoku": "embedded",
+    "arithmetic": "embedded:arithmetic",
+}
+"""The packaged pair that knows a family, as a model spec."""
+
+
+def pair_for(problem: Problem) -> str | None:
+    """Return the spec of the packaged pair that knows a problem; None: none does."""
+    puzzle = parse_problem(problem.text)
+    return None if puzzle is None else PAIR_OF[family_name(puzzle)]
 
 
 def explain(code: str, step: str) -> str:
@@ -87,8 +100,8 @@ class _Knowing:
         family = family_name(puzzle)
         if family not in self.families:
             raise InputError(
-                f"this embedded pair does not know {family}, only {' and '.join(self.families)}: take another pair "
-                "(embedded:FOLDER, made by python -m actorcritic.training.embedded --out FOLDER) or another model"
+                f"this embedded pair does not know {family}, only {' and '.join(self.families)}: take "
+                f"{PAIR_OF[family]} for it, or another model"
             )
         return puzzle
 
