@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from actorcritic.answers import extract_answer
 from actorcritic.formats.chat import ChatActorFormat, ChatCriticFormat, render_critique
+from actorcritic.formats.environment import EnvironmentActorFormat, EnvironmentCriticFormat
+from actorcritic.protocols import ActorFormat
+from actorcritic.tasks import environment
 from actorcritic.types import Critique, JsonValue, Message, Problem, Solution
 
 __all__ = [
     "CRITIC_TEMPLATES",
     "ChatMessage",
+    "actor_format",
     "actor_prompt",
     "assistant",
     "boxed_answer",
@@ -25,6 +30,7 @@ __all__ = [
     "message_columns",
     "solution_text",
     "user",
+    "written",
 ]
 
 ChatMessage: TypeAlias = Mapping[str, JsonValue]
@@ -42,6 +48,13 @@ _HELP = re.compile(
 )
 
 
+def actor_format(problem: Problem, *, plain: bool = False) -> ActorFormat:
+    """Return how a chat model is asked: in a turn per action where the problem is set by an environment."""
+    if problem.checker == environment.CHECKER:
+        return EnvironmentActorFormat(instruct=not plain)
+    return ChatActorFormat(instruct=not plain)
+
+
 def actor_prompt(problem: Problem, *, plain: bool = False) -> list[ChatMessage]:
     """Return the chat in which a chat model is asked to solve a problem.
 
@@ -49,14 +62,15 @@ def actor_prompt(problem: Problem, *, plain: bool = False) -> list[ChatMessage]:
         problem: What is asked; its system prompt and history come along.
         plain: The problem's own words alone; else with the form of the answer, as this library asks at inference.
     """
-    content = ChatActorFormat(instruct=not plain).propose(problem).content
+    content = actor_format(problem, plain=plain).propose(problem).content
     assert not isinstance(content, str)
     return [message_columns(message) for message in content]
 
 
 def critic_prompt(problem: Problem, solution: Solution) -> list[JsonValue]:
     """Return the chat in which a critic is asked to judge a solution, as this library asks at inference."""
-    content = ChatCriticFormat().ask(problem, solution).content
+    asks = EnvironmentCriticFormat() if problem.checker == environment.CHECKER else ChatCriticFormat()
+    content = asks.ask(problem, solution).content
     assert not isinstance(content, str)
     return [dict(message_columns(message)) for message in content]
 
@@ -69,6 +83,19 @@ def user(content: str) -> list[JsonValue]:
 def assistant(content: str) -> list[JsonValue]:
     """Return a completion of one assistant message."""
     return [{"role": "assistant", "content": content}]
+
+
+def written(problem: Problem, solution: Solution, begin: int = 0) -> list[JsonValue]:
+    """Return a solution as a completion, from step `begin` on: what the model wrote, and what an environment showed.
+
+    In an environment there is one assistant message per action, and between two of them what the first one led to.
+    """
+    if problem.checker != environment.CHECKER:
+        return assistant(solution_text(solution, slice(begin, None)))
+    kept = replace(solution, steps=solution.steps[:begin])
+    asks = actor_format(problem)
+    whole, asked = asks.extend(problem, solution).content, asks.extend(problem, kept).content
+    return [dict(message_columns(message)) for message in whole[len(asked) : -1] if isinstance(message, Message)]
 
 
 def solution_text(solution: Solution, steps: slice = slice(None)) -> str:

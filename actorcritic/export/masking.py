@@ -15,7 +15,7 @@ from actorcritic.export.chat import ChatMessage, assistant
 from actorcritic.export.recipe import Columns, Tokenizer
 from actorcritic.types import JsonValue
 
-__all__ = ["IGNORED", "masked_tokens"]
+__all__ = ["IGNORED", "masked_tokens", "masked_turns"]
 
 IGNORED = -100
 """The label of a token that is read and not learnt."""
@@ -45,6 +45,29 @@ def masked_tokens(prompt: Sequence[JsonValue], parts: Sequence[tuple[str, bool]]
         if live:
             labels[begin:border] = whole[begin:border]
         begin = max(begin, border)
+    return {"input_ids": cast("list[JsonValue]", whole), "labels": cast("list[JsonValue]", labels)}
+
+
+def masked_turns(
+    prompt: Sequence[JsonValue], said: Sequence[JsonValue], learnt: Sequence[bool], tokenizer: Tokenizer
+) -> Columns:
+    """Return `input_ids` and `labels` of a chat that goes on for several turns.
+
+    Args:
+        prompt: How it begins; never learnt.
+        said: The turns after it, answers and what they were answered with.
+        learnt: Per answer, whether it is learnt; what ends an answer in the chat template belongs to it.
+        tokenizer: Turns chats into ids.
+    """
+    messages = cast("list[ChatMessage]", [*prompt, *said])
+    whole = tokenizer.chat(messages)
+    labels = [IGNORED] * len(whole)
+    answers = [place for place in range(len(prompt), len(messages)) if messages[place]["role"] == "assistant"]
+    for place, live in zip(answers, learnt, strict=True):
+        begin = _shared(whole, tokenizer.chat(messages[:place], ask=True))
+        end = _shared(whole, tokenizer.chat(messages[: place + 1]))
+        if live:
+            labels[begin:end] = whole[begin:end]
     return {"input_ids": cast("list[JsonValue]", whole), "labels": cast("list[JsonValue]", labels)}
 
 

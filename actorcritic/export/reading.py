@@ -13,6 +13,7 @@ from actorcritic import answers
 from actorcritic.codec import decode
 from actorcritic.export.chat import solution_text
 from actorcritic.export.recipe import Columns, Drop, Setting
+from actorcritic.search.policy import MAX_STEPS
 from actorcritic.tasks.checkers import FAMILIES, checker_of
 from actorcritic.trajectory.attempts import EpisodeAttempt
 from actorcritic.trajectory.episodes import Episode
@@ -20,6 +21,7 @@ from actorcritic.types import Action, Critique, JsonValue, Solution
 
 __all__ = [
     "Judgement",
+    "actions_at",
     "collected",
     "equals_gold",
     "helped",
@@ -97,6 +99,13 @@ def reward_columns(episode: Episode) -> Columns:
     """Return the columns with which the task's checker rewards an answer; no model reads them."""
     gold = None if episode.gold is None else episode.gold.answer
     return {"problem": episode.problem.text, "answer": gold or "", "checker": checker_of(episode.problem)}
+
+
+def actions_at(episode: Episode, parent: int | None) -> list[EpisodeAttempt]:
+    """Return what was tried in a state; where a search adds single steps, a rollout that plays one out is no action."""
+    tried = [a for a in episode.children(parent) if a.action in (Action.PROPOSE, Action.EXTEND)]
+    steps = [a for a in tried if MAX_STEPS in a.trial.options]
+    return steps or tried
 
 
 def own_text(solution: Solution) -> str:

@@ -13,16 +13,18 @@ from typing import Protocol, cast
 
 from actorcritic.errors import InputError
 from actorcritic.export.chat import (
+    actor_format,
     actor_prompt,
     assistant,
     critic_prompt,
     critique_text,
     message_columns,
     solution_text,
+    written,
 )
-from actorcritic.formats.chat import ChatActorFormat
 from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat, reason_code
 from actorcritic.formats.lines import ACCEPT, is_written, parse_problem, render_lines
+from actorcritic.tasks import environment
 from actorcritic.types import Critique, JsonValue, Problem, Prompt, Solution, Verdict
 
 __all__ = ["ANY", "NO_WORDS", "WORDINGS", "ChatWording", "EmbeddedWording", "Wording", "wording_named"]
@@ -74,7 +76,6 @@ class ChatWording:
 
     def __init__(self, *, plain: bool = False) -> None:
         self._plain = plain
-        self._format = ChatActorFormat(instruct=not plain)
 
     @property
     def name(self) -> str:
@@ -86,17 +87,23 @@ class ChatWording:
         return [dict(message) for message in actor_prompt(problem, plain=self._plain)]
 
     def go_on(self, problem: Problem, kept: Solution) -> JsonValue:
-        """See `Wording.go_on`; the kept steps are an assistant message, which a chat template may close."""
+        """See `Wording.go_on`; the kept steps are an assistant message, which a chat template may close.
+
+        In an environment each is a turn of its own, and the chat ends with what the environment shows.
+        """
+        if problem.checker == environment.CHECKER:
+            return _messages(actor_format(problem, plain=self._plain).extend(problem, kept))
         prompt = cast("list[JsonValue]", self.ask(problem))
-        written = solution_text(kept)
-        return [*prompt, *assistant(written)] if written else prompt
+        before = solution_text(kept)
+        return [*prompt, *assistant(before)] if before else prompt
 
     def rewrite(self, problem: Problem, solution: Solution, critique: Critique, kept: int) -> JsonValue:
         """See `Wording.rewrite`; kept steps are an assistant message after the request."""
+        asks = actor_format(problem, plain=self._plain)
         if not kept:
-            return _messages(self._format.refine(problem, solution, critique))
-        asked = self._format.revise(problem, solution, critique, kept)
-        return [*_messages(asked), *assistant(asked.prefill)]
+            return _messages(asks.refine(problem, solution, critique))
+        asked = asks.revise(problem, solution, critique, kept)
+        return [*_messages(asked), *(assistant(asked.prefill) if asked.prefill else ())]
 
     def judge(self, problem: Problem, solution: Solution) -> JsonValue:
         """See `Wording.judge`."""
@@ -104,7 +111,7 @@ class ChatWording:
 
     def answer(self, problem: Problem, solution: Solution, begin: int = 0) -> JsonValue:
         """See `Wording.answer`."""
-        return assistant(solution_text(solution, slice(begin, None)))
+        return written(problem, solution, begin)
 
     def worked(self, problem: Problem, text: str) -> JsonValue:
         """See `Wording.worked`."""

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from actorcritic.export.needs import derived, valued
-from actorcritic.export.reading import own_text, rescored, state_prompt
+from actorcritic.export.reading import actions_at, own_text, rescored, state_prompt
 from actorcritic.export.recipe import Columns, Drop, Form, Recipe, Result, Row, Setting
 from actorcritic.export.wordings import ANY
 from actorcritic.search.options import choice, integer, number
 from actorcritic.trajectory.attempts import EpisodeAttempt
 from actorcritic.trajectory.episodes import Episode
-from actorcritic.types import Action, JsonValue
+from actorcritic.types import JsonValue
 
 __all__ = ["RECIPE", "mixed_values"]
 
@@ -60,7 +60,7 @@ def _rows(episode: Episode, setting: Setting) -> Iterator[Result]:
     """Yield the pairs of every state of a problem's search tree."""
     parents = dict.fromkeys(attempt.parent for attempt in episode.attempts)
     for parent in parents:
-        actions = [a for a in episode.children(parent) if a.action in (Action.PROPOSE, Action.EXTEND)]
+        actions = actions_at(episode, parent)
         children = _explored(actions, setting)
         yield from (Drop("action not explored") for _ in range(len(actions) - len(children)))
         pairs = sorted(

@@ -5,7 +5,8 @@ expert's actions between two states are beneficial if the student fails from the
 they are learnt, all others of the expert are context with label -100. Also learnt: the student's success from a state,
 and expert attempts that succeed. A state whose replay differs from the log counts for nothing.
 Deviations: success = at least one of the rollouts; a segment and the student's way on from it are rows of their own;
-any later success from a failed attempt counts as recovery. The actions are the steps of a solution.
+any later success from a failed attempt counts as recovery. The actions are the steps of a solution; in an environment
+each is a turn of the chat, with what the environment shows between them.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
-from actorcritic.export.chat import assistant
-from actorcritic.export.masking import masked_tokens
+from actorcritic.export.chat import assistant, written
+from actorcritic.export.masking import masked_tokens, masked_turns
 from actorcritic.export.needs import derived, scored
 from actorcritic.export.reading import collected, helped, said_in
-from actorcritic.export.recipe import Drop, Form, Recipe, Result, Row, Setting
+from actorcritic.export.recipe import Columns, Drop, Form, Recipe, Result, Row, Setting
 from actorcritic.search.options import integer
+from actorcritic.tasks import environment
 from actorcritic.trajectory.attempts import EpisodeAttempt
 from actorcritic.trajectory.episodes import Episode
 from actorcritic.types import Action, JsonValue, Solution
@@ -142,14 +145,20 @@ def _row(
 ) -> Row:
     """Return a solution of which some steps are learnt."""
     prompt = setting.prompt(episode.problem)
-    turns: list[JsonValue] = [place in live for place in range(len(solution.steps))]
-    if setting.form == "tokens":
-        texts = [step.raw or f"{step.text}\n" for step in solution.steps]
-        texts[-1] = texts[-1].rstrip()
-        columns = masked_tokens(prompt, [(text, i in live) for i, text in enumerate(texts)], setting.tokens)
+    texts = [step.raw or f"{step.text}\n" for step in solution.steps]
+    played = episode.problem.checker == environment.CHECKER
+    learnt = [i in live for i, step in enumerate(solution.steps) if step.observation is not None or not played]
+    if played:
+        said = written(episode.problem, solution)
     else:
-        said = [message for step in solution.steps for message in assistant((step.raw or step.text).strip())]
-        columns = {"messages": [*prompt, *said], "train_turns": turns}
+        said = [message for text in texts for message in assistant(text.strip())]
+    if setting.form == "turns":
+        columns: Columns = {"messages": [*prompt, *said], "train_turns": cast("list[JsonValue]", learnt)}
+    elif played:
+        columns = masked_turns(prompt, said, learnt, setting.tokens)
+    else:
+        texts[-1] = texts[-1].rstrip()
+        columns = masked_tokens(prompt, list(zip(texts, learnt, strict=True)), setting.tokens)
     return Row(
         columns={**columns, "kind": kind},
         attempts=(attempt.id,),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from actorcritic.export.chat import assistant, mentions_help, solution_text
+from actorcritic.export.chat import mentions_help, solution_text, written
 from actorcritic.export.feedback import SOURCE, Feedback, feedback_needs, feedback_of
 from actorcritic.export.recipe import Drop, Form, Recipe, Result, Row, Setting
 from actorcritic.search.options import number
@@ -79,7 +79,7 @@ def _row(episode: Episode, attempt: EpisodeAttempt, setting: Setting) -> Row | D
     return Row(
         columns={
             "prompt": _prompt(episode.problem, feedback, setting),
-            "completion": assistant(solution_text(solution)),
+            "completion": written(episode.problem, solution),
             "polarity": "positive" if feedback.passed else "negative",
             "violated": "\n".join(feedback.messages),
         },

@@ -18,12 +18,11 @@ from statistics import fmean
 
 from actorcritic.export.chat import assistant, solution_text
 from actorcritic.export.needs import derived, valued
-from actorcritic.export.reading import collected, own_text, state_prompt
+from actorcritic.export.reading import actions_at, collected, own_text, state_prompt
 from actorcritic.export.recipe import Columns, Drop, Form, Recipe, Result, Row, Setting
 from actorcritic.search.options import choice, integer, number
 from actorcritic.trajectory.attempts import EpisodeAttempt
 from actorcritic.trajectory.episodes import Episode
-from actorcritic.types import Action
 
 __all__ = ["RECIPE", "hardest"]
 
@@ -103,11 +102,8 @@ def _pair(episode: Episode, parent: int | None, columns: Columns, setting: Setti
     least = setting.options.whole("visits")
     children = [
         (attempt.value, attempt)
-        for attempt in episode.children(parent)
-        if attempt.action in (Action.PROPOSE, Action.EXTEND)
-        and attempt.solution is not None
-        and attempt.value is not None
-        and (attempt.visits or 0) >= least
+        for attempt in actions_at(episode, parent)
+        if attempt.solution is not None and attempt.value is not None and (attempt.visits or 0) >= least
     ]
     if len(children) < 2:
         return
