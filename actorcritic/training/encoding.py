@@ -75,6 +75,10 @@ class Encoder:
             return self._known(self._encode(prompt, special=True))
         return self._known(self._chat.chat(self._messages(prompt), ask=True))
 
+    def harmless(self, prompt: JsonValue) -> JsonValue:
+        """Return a prompt for a trainer that encodes it itself: its texts name no control token."""
+        return _each_text(prompt, self._broken)
+
     def pair(self, prompt: JsonValue, completion: JsonValue) -> Pair | Drop:
         """Return the ids of a prompt and of its completion, each a chat or a text.
 

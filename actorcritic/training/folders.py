@@ -17,7 +17,7 @@ from typing import Any, cast
 from actorcritic.errors import InputError
 from actorcritic.training.settings import TrainReport, TrainSettings
 
-__all__ = ["LOG", "begin_run", "check_new", "disk_room", "read_report", "read_run", "write_report"]
+__all__ = ["LOG", "SETTINGS", "begin_run", "check_new", "disk_room", "read_report", "read_run", "write_report"]
 
 SETTINGS, LOG, REPORT = "train.json", "log.jsonl", "report.json"
 VERSION = 1

@@ -1,6 +1,6 @@
 """Losses of Critique-GRPO and SCoRe, as functions of tensors. Know no model, no trainer and no rollout.
 
-Shapes: B completions of T tokens; log-probabilities are natural and <= 0; masks hold 1 for a token that the model wrote.
+Shapes: B completions of T tokens; log-probabilities are natural; masks hold 1 for a token that the model wrote.
 A loss is a sum over tokens, divided by B times a constant length, so that long completions are not favoured.
 """
 

@@ -7,6 +7,7 @@ LoRA adapter is added to the base weights in the copy alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any, cast
 
 import torch
@@ -31,7 +32,9 @@ class PolicyEngine:
     def __init__(self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, ends: frozenset[int]) -> None:
         base = _base(model)
         dtype = next(base.parameters()).dtype
-        made: PreTrainedModel = cast("Any", AutoModelForCausalLM).from_config(base.config, dtype=dtype)
+        # A configuration of its own: the engine writes its attention into it.
+        config = deepcopy(base.config)
+        made: PreTrainedModel = cast("Any", AutoModelForCausalLM).from_config(config, dtype=dtype)
         self._copy = cast("PreTrainedModel", cast("Any", made).to(next(base.parameters()).device).eval())
         self.update(model)
         limit: object = getattr(base.config.get_text_config(), "max_position_embeddings", None)

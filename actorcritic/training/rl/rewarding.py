@@ -205,9 +205,7 @@ async def _correct(columns: Mapping[str, Any], ends: Collection[int], wanted: Se
     return [next(found) if is_wanted else None for is_wanted in wanted]
 
 
-async def _refine(
-    columns: Mapping[str, Any], judged: Sequence[Judged], refiner: Refiner
-) -> list[list[bool] | None]:
+async def _refine(columns: Mapping[str, Any], judged: Sequence[Judged], refiner: Refiner) -> list[list[bool] | None]:
     """Return the outcomes of refinements; None where there was nothing to refine, or nobody could."""
     wanted = [one for one in judged if one.useful_to_refine]
     outcomes = await refiner.outcomes(wanted)
@@ -244,18 +242,14 @@ def _judged(columns: Mapping[str, Any], ends: Collection[int]) -> list[Judged]:
     """Read every completion as a critique of its row's attempt."""
     return [
         Judged(row, row.read_critique(said(completion), complete=_ended(ids, ends)))
-        for row, completion, ids in zip(
-            _rows(columns), columns["completions"], columns["completion_ids"], strict=True
-        )
+        for row, completion, ids in zip(_rows(columns), columns["completions"], columns["completion_ids"], strict=True)
     ]
 
 
 def _rows(columns: Mapping[str, Any]) -> list[Row]:
     """Return the rows of a batch from its columns."""
     count = len(columns["completions"])
-    lists = {
-        name: values for name, values in columns.items() if isinstance(values, list) and len(values) == count
-    }
+    lists = {name: values for name, values in columns.items() if isinstance(values, list) and len(values) == count}
     # TRL calls the column of prompts by another name here.
     lists["prompt"] = lists.pop("prompts")
     return [Row({name: values[place] for name, values in lists.items()}) for place in range(count)]

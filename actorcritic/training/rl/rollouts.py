@@ -122,7 +122,9 @@ async def mixed_group(
         key: Makes draws of this group its own.
     """
     answers = await asyncio.gather(*(_answer(row, sampler, row.prompt, key, "answer", i) for i in range(size)))
-    refined = await asyncio.gather(*(_refinement(row, sampler, one, kind, critic, key, i) for i, one in enumerate(answers)))
+    refined = await asyncio.gather(
+        *(_refinement(row, sampler, one, kind, critic, key, i) for i, one in enumerate(answers))
+    )
     chosen = _choose([one for one in refined if one is not None])
     plain = answers[0].generation.prompt_ids
     rollouts = [_rollout(one, plain, refinement=False) for one in answers]
@@ -197,9 +199,7 @@ async def two_turns(row: Row, sampler: Sampler, *, key: str, place: int) -> Roll
         second = await _answer(row, sampler, row.prompt, key, "second", place)
         extra = {"first": float(row.columns["first_reward"]), "second": second.reward, "second_start": 0.0}
         ids = second.generation.token_ids
-        return Rollout(
-            prompt_ids=second.generation.prompt_ids, completion_ids=ids, mask=(1,) * len(ids), extra=extra
-        )
+        return Rollout(prompt_ids=second.generation.prompt_ids, completion_ids=ids, mask=(1,) * len(ids), extra=extra)
     first = await _answer(row, sampler, row.prompt, key, "first", place)
     written = first.generation.token_ids
     between = _between(row, sampler.engine, first.generation.prompt_ids, written)

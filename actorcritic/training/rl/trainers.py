@@ -7,7 +7,7 @@ four of TRL 1.16's insides: `rollout_func`, `_generate_and_score_completions`, `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from actorcritic.errors import InputError
-from actorcritic.training.libraries import require
 from actorcritic.training.rewards import group_baseline, turn_rewards
 from actorcritic.training.rl.losses import (
     critique_grpo_loss,
@@ -27,7 +26,7 @@ from actorcritic.training.rl.losses import (
 from actorcritic.training.rl.rollouts import Rollout, rollout_columns
 from actorcritic.training.rl.rows import Columns
 
-__all__ = ["CritiqueGrpoTrainer", "RolloutTrainer", "RollOut", "ScoreTrainer", "Turns", "check_version", "with_trainer"]
+__all__ = ["CritiqueGrpoTrainer", "RollOut", "RolloutTrainer", "ScoreTrainer", "Turns", "check_version", "with_trainer"]
 
 RollOut = Callable[[Any, Sequence[Columns]], Sequence[Rollout]]
 """Given the trainer and the rows of a batch, each as often as it is sampled, returns one rollout per row."""
@@ -95,9 +94,7 @@ class CritiqueGrpoTrainer(RolloutTrainer):
         if refined.any():
             seen = mask * refined[:, None]
             self._tell("refinement/probability", (logps.exp() * seen).sum() / seen.sum().clamp(min=1))
-        return critique_grpo_loss(
-            logps, old, inputs["advantages"], mask, refined, gamma=self.gamma, length=length
-        )
+        return critique_grpo_loss(logps, old, inputs["advantages"], mask, refined, gamma=self.gamma, length=length)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +130,7 @@ class ScoreTrainer(RolloutTrainer):
         reference: Tensor = inputs.get("ref_per_token_logps", logps.detach())
         self._tell("kl", (kl_estimate(logps, reference) * mask).sum() / mask.sum().clamp(min=1))
         length = cast("Any", self).max_completion_length
-        return score_loss(
-            logps, old, reference, inputs["advantages"], inputs["kl_weights"], mask, length=length
-        )
+        return score_loss(logps, old, reference, inputs["advantages"], inputs["kl_weights"], mask, length=length)
 
 
 def with_trainer(kind: type[RolloutTrainer], trl: Any) -> Any:
