@@ -19,6 +19,7 @@ __all__ = [
     "render_request",
     "render_result",
     "render_revision",
+    "render_warnings",
 ]
 
 NAME_LENGTH = 80
@@ -35,7 +36,11 @@ def render_result(result: ToolResult, specs: Mapping[str, ToolSpec], warnings: S
         specs: The tools by name.
         warnings: Judgements with a warning.
     """
-    text = _result(result, specs)
+    return render_warnings(_result(result, specs), warnings)
+
+
+def render_warnings(text: str, warnings: Sequence[Judgement]) -> str:
+    """Return what the actor reads of a call with what critics remark beside it."""
     said = [judgement.explanation for judgement in warnings if judgement.explanation]
     if not said:
         return text

@@ -237,19 +237,23 @@ class AgentLog:
             problem: The conversation.
             config: What a later reader needs to know; recorded where the problem is opened.
         """
-        found = self._open.get(problem.id)
-        if found is not None:
-            return found
-        if self._folder is not None and problem.id not in self._known:
+        if problem.id not in self._open and self._folder is not None and problem.id not in self._known:
             add_problem(self._folder, problem)
             self._known.add(problem.id)
+        return self.again(problem.id, config)
+
+    def again(self, problem: str, config: Mapping[str, JsonValue]) -> ProblemLog:
+        """Return the log of a problem that was opened before, in this process or an earlier one, by its id."""
+        found = self._open.get(problem)
+        if found is not None:
+            return found
         past = AgentPast()
-        for event in self._events(problem.id):
+        for event in self._events(problem):
             past.read(event)
-        journal = TrajectoryJournal(self._recorder, run=self._run, problem=problem.id, next_seq=past.next_seq)
+        journal = TrajectoryJournal(self._recorder, run=self._run, problem=problem, next_seq=past.next_seq)
         log = ProblemLog(journal, past)
         log.started(config)
-        self._open[problem.id] = log
+        self._open[problem] = log
         return log
 
     def leave(self, problem: str) -> None:
