@@ -118,16 +118,6 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = {
             warmup=0.0,
             arguments={"beta": 0.0, "scale_rewards": "none", "loss_type": "dr_grpo", "temperature": 1.0},
         ),
-        "logged": Preset(
-            method="critique-grpo",
-            source="as above",
-            deviations="off-policy: the group is a logged one",
-            epochs=1,
-            learning_rate=1e-6,
-            batch_size=128,
-            scheduler="constant",
-            warmup=0.0,
-        ),
         "sdpo": Preset(
             method="sdpo",
             source="TRL 1.16's defaults for SDPO (arXiv 2601.20802), at GRPO's learning rate",
@@ -304,13 +294,14 @@ def preset_of(recipe: str, form: str | None = None, method: str | None = None) -
         method: None = the recipe's own; another has its own preset, or trains as the recipe's would.
 
     Raises:
-        InputError: there is no such recipe, or its rows in this form are not for training.
+        InputError: there is no such recipe, or no method here trains on its rows in this form.
     """
     forms = PRESETS.get(recipe)
     if forms is None:
         raise InputError(f"unknown recipe {recipe!r}; choose from: {', '.join(sorted(PRESETS))}")
     name = next(iter(forms)) if form is None else form
     if name not in forms:
-        raise InputError(f"rows of {recipe} in the form {name} are for reading: export with form={', '.join(forms)}")
+        others = ", ".join(forms)
+        raise InputError(f"no method here trains on rows of {recipe} in the form {name}: export with form={others}")
     own = forms[name]
     return own if method in (None, own.method) else METHOD_PRESETS.get(str(method), own)

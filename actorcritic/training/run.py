@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from actorcritic.errors import InputError
 from actorcritic.search.options import Option, Options, OptionValue
+from actorcritic.training.bases import Base, context_of, find_base, load_tokenizer, save_adapter, save_result
 from actorcritic.training.exports import TrainingData, read_training_data
 from actorcritic.training.folders import (
     LOG,
@@ -31,7 +32,6 @@ from actorcritic.training.presets import Preset, preset_of
 from actorcritic.training.settings import Progress, TrainReport, TrainSettings
 
 if TYPE_CHECKING:
-    from actorcritic.training.bases import Base
     from actorcritic.training.following import LossLog
     from actorcritic.training.work import Built, Method, Work
 
@@ -117,9 +117,9 @@ def _check(settings: TrainSettings) -> _Plan:
     given = dict(settings.options)
     preset = preset_of(settings.recipe, data.form)
     chosen = str(given.pop("method", preset.method))
+    base = find_base(settings.model)
     require_all()
     # These import torch and its like.
-    from actorcritic.training.bases import find_base  # noqa: PLC0415 - see above
     from actorcritic.training.methods import method_named  # noqa: PLC0415 - see above
     from actorcritic.training.work import COMMON_OPTIONS  # noqa: PLC0415 - see above
 
@@ -130,7 +130,6 @@ def _check(settings: TrainSettings) -> _Plan:
             names = wanted.replace("|", " or ")
             raise InputError(f"{settings.data} has no column {names}, which the method {method.name} needs")
     options = _options((*method.options, *COMMON_OPTIONS), given)
-    base = find_base(settings.model)
     model = base.source if base.folder is None else str(base.folder.resolve())
     found = replace(settings, data=settings.data.resolve(), model=model)
     return _Plan(settings=found, data=data, preset=preset, method=method, options=options, base=base)
@@ -174,8 +173,7 @@ def _go(plan: _Plan, hear: Callable[[Progress], None], stopped: Callable[[], boo
 
 def _work(plan: _Plan) -> Work:
     """Return what a method is given."""
-    from actorcritic.training.bases import context_of, load_tokenizer  # noqa: PLC0415 - imports torch
-    from actorcritic.training.encoding import Encoder  # noqa: PLC0415 - as above
+    from actorcritic.training.encoding import Encoder  # noqa: PLC0415 - imports transformers
     from actorcritic.training.work import Work  # noqa: PLC0415 - as above
 
     tokenizer = load_tokenizer(plan.base)
@@ -217,8 +215,6 @@ def _report(plan: _Plan, built: Built, log: LossLog) -> TrainReport:
 
 def _save(plan: _Plan, built: Built, report: TrainReport) -> TrainReport:
     """Save the result in the number format of the base, and say where."""
-    from actorcritic.training.bases import save_adapter, save_result  # noqa: PLC0415 - imports torch
-
     out, model = plan.settings.out, built.trainer.accelerator.unwrap_model(built.trainer.model)
     adapter: Path | None = None
     if hasattr(model, "merge_and_unload"):
