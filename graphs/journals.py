@@ -6,7 +6,7 @@ Streamed events are plain JSON with the problem's id, so that they cross a subgr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from actorcritic.agent_steps import AgentStep, Judgement, ToolResult
 from actorcritic.budget import Spend
@@ -16,7 +16,7 @@ from actorcritic.metering import Call, EnvironmentStep
 from actorcritic.trajectory.events import DONE
 from actorcritic.types import Critique, Failure, JsonValue, Outcome, Payload, Reward, Role, Solution, Trial
 
-__all__ = ["StreamJournal", "TeeJournal"]
+__all__ = ["Numbered", "StreamJournal", "TeeJournal", "go_back", "next_seq_of"]
 
 
 def _kind_of(trial: Trial, payload: Payload) -> str:
@@ -111,38 +111,62 @@ class StreamJournal:
         self._send("finished", None, answer=result.answer, best=result.best, stopped_by=result.stopped_by)
 
 
+@runtime_checkable
+class Numbered(Protocol):
+    """A journal whose events are numbered, so that going back in time shows in its log; see `trajectory.forks`."""
+
+    next_seq: int
+    """Number of the next event."""
+
+    def forked(self, after: int) -> None:
+        """Hear that what follows goes on from an earlier event, by its number."""
+        ...
+
+
+def go_back(journal: Journal, next_seq: int | None) -> None:
+    """Tell a numbered journal that the work goes on where the next event had this number, if it does."""
+    if next_seq is not None and isinstance(journal, Numbered) and next_seq < journal.next_seq:
+        journal.forked(next_seq - 1)
+
+
+def next_seq_of(journal: Journal) -> int | None:
+    """Return the number of the next event of a numbered journal, or of the first one that a tee passes on to."""
+    journals = journal.journals if isinstance(journal, TeeJournal) else (journal,)
+    return next((one.next_seq for one in journals if isinstance(one, Numbered)), None)
+
+
 class TeeJournal:
     """Passes everything on to several journals, in their order."""
 
     def __init__(self, journals: Sequence[Journal]) -> None:
-        self._journals = tuple(journals)
+        self.journals = tuple(journals)
 
     def asked(self, trial: Trial) -> None:
         """See `Journal.asked`."""
-        for journal in self._journals:
+        for journal in self.journals:
             journal.asked(trial)
 
     def called(self, trial: Trial, call: Call) -> None:
         """See `Journal.called`."""
-        for journal in self._journals:
+        for journal in self.journals:
             journal.called(trial, call)
 
     def stepped(self, trial: Trial, step: EnvironmentStep) -> None:
         """See `Journal.stepped`."""
-        for journal in self._journals:
+        for journal in self.journals:
             journal.stepped(trial, step)
 
     def brought(self, trial: Trial, payload: Payload) -> None:
         """See `Journal.brought`."""
-        for journal in self._journals:
+        for journal in self.journals:
             journal.brought(trial, payload)
 
     def committed(self, trial: Trial, result: Outcome | Failure | None, spend: Spend) -> None:
         """See `Journal.committed`."""
-        for journal in self._journals:
+        for journal in self.journals:
             journal.committed(trial, result, spend)
 
     def finished(self, result: ProblemResult) -> None:
         """See `Journal.finished`."""
-        for journal in self._journals:
+        for journal in self.journals:
             journal.finished(result)

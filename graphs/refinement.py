@@ -22,7 +22,7 @@ from actorcritic.budget import Lease, Ledger, Spend
 from actorcritic.codec import decode, encode
 from actorcritic.errors import BudgetExhausted
 from actorcritic.exploration import out_of_budget
-from actorcritic.graphs.journals import StreamJournal, TeeJournal
+from actorcritic.graphs.journals import StreamJournal, TeeJournal, go_back, next_seq_of
 from actorcritic.graphs.results import record_of
 from actorcritic.graphs.scoring import score, wants_reward
 from actorcritic.graphs.session import Journal, Session, SilentJournal
@@ -97,6 +97,8 @@ class _Progress:
     """Unix timestamp in seconds after which no call is made."""
     spent: StopReason | None = None
     """The limit that the trial at work could not pay under."""
+    next_seq: int | None = None
+    """Number of the next event in the problem's log; None where nobody numbers them."""
 
 
 class _Loop:
@@ -126,6 +128,7 @@ class _Loop:
             ledger.tree(seen.model).add(seen.ids)
         policy = self.settings.policy(problem)
         keeper = self.journal(problem) if self.journal is not None else SilentJournal()
+        go_back(keeper, progress.next_seq)
         session = Session(
             problem=problem,
             policy=load_policy(dict(progress.policy)) if progress.policy else policy,
@@ -151,10 +154,10 @@ class _Loop:
 
         result, progress = await _within(progress, session, trial, call)
         if isinstance(result, Solution):
-            return _saved(replace(progress, solution=result))
+            return _saved(replace(progress, solution=result), session)
         if out_of_budget(result):
-            return _saved(replace(progress, spent=session.ledger.spent_limit() or "tokens"))
-        return _saved(replace(progress, failure=result))
+            return _saved(replace(progress, spent=session.ledger.spent_limit() or "tokens"), session)
+        return _saved(replace(progress, failure=result), session)
 
     async def criticize(self, state: RefinementState) -> RefinementState:
         """Let the critic judge the solution of the trial at work."""
@@ -167,7 +170,7 @@ class _Loop:
             return await judge(critic, session.problem, trial, solution, meter, session.brought, self.settings.scorers)
 
         critique, progress = await _within(progress, session, trial, call)
-        return _saved(replace(progress, critique=critique))
+        return _saved(replace(progress, critique=critique), session)
 
     async def reward(self, state: RefinementState) -> RefinementState:
         """Let a reward model or a verifier score the solution of the trial at work."""
@@ -180,7 +183,7 @@ class _Loop:
             return await score(self.settings.scorers, session.problem, trial, solution, meter, session.brought)
 
         reward, progress = await _within(progress, session, trial, call)
-        return _saved(replace(progress, reward=reward))
+        return _saved(replace(progress, reward=reward), session)
 
     async def route(self, state: RefinementState) -> RefinementState:
         """Settle the trial at work, then ask for the next move or come to an end."""
@@ -202,7 +205,8 @@ class _Loop:
                 failures=tuple(session.failures),
                 seen=progress.seen,
                 deadline=progress.deadline,
-            )
+            ),
+            session,
         )
 
     def _limit(self, progress: _Progress, session: Session, state: RefinementState) -> StopReason | None:
@@ -247,7 +251,10 @@ def refinement_graph(
         actor: Who writes.
         critic: Who judges every step; may be None where the strategy needs none.
         settings: How to search; by default `revise` with up to 8 trials. Its `width` is not used: trials run in turn.
-        journal: Makes the journal of a problem, such as one that writes a run folder.
+        journal: Makes the journal of a problem, such as one that writes a run folder. Every node asks for it, so give
+            the same one each time, or one that goes on after the log's last event. Where it numbers its events, as
+            `TrajectoryJournal` does, going on from an earlier checkpoint (time travel, `update_state`, a node that is
+            run again after a crash) makes a fork in its log; see `trajectory.forks`.
 
     Returns:
         A compiled graph from `{"problem": ...}` to `{"answer": ..., "result": ...}`. It keeps within the steps that its
@@ -315,6 +322,6 @@ async def _result_of(problem: Problem, progress: _Progress) -> Attempt | Failure
     return Attempt(solution=progress.solution, critique=progress.critique, reward=progress.reward, vote_key=key)
 
 
-def _saved(progress: _Progress) -> RefinementState:
+def _saved(progress: _Progress, session: Session) -> RefinementState:
     """Return the state's part of where the loop stands."""
-    return {"progress": encode(progress)}
+    return {"progress": encode(replace(progress, next_seq=next_seq_of(session.journal)))}

@@ -15,7 +15,8 @@ from actorcritic.cli.runs import Run, RunConfig
 from actorcritic.cli.solve import Item, prepare
 from actorcritic.cli.tally import Collected, Hear
 from actorcritic.codec import decode
-from actorcritic.graphs.session import ProblemResult, Session
+from actorcritic.graphs.journals import TeeJournal
+from actorcritic.graphs.session import ProblemResult, Session, SilentJournal
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import solve_all
 from actorcritic.loading import Roles
@@ -23,7 +24,7 @@ from actorcritic.tasks.checkers import checker_of, verify
 from actorcritic.trajectory.events import DONE, Event, Kind
 from actorcritic.trajectory.journal import TrajectoryJournal
 from actorcritic.trajectory.shards import WHOLE, Shard
-from actorcritic.types import Problem, Reference, Solution
+from actorcritic.types import Payload, Problem, Reference, Solution, Trial
 
 __all__ = ["collect_problems", "collect_shard"]
 
@@ -82,6 +83,7 @@ async def collect_problems(
     """
     gold = {problem.id: reference for problem, reference in pairs}
     at_work: dict[str, Session] = {}
+    written: dict[str, _Written] = {}
     done: list[Problem] = []
 
     def sessions() -> Iterator[Session]:
@@ -89,6 +91,8 @@ async def collect_problems(
             events = run.events(problem.id)
             session = None if _end_of(events) else run.session(problem, settings)
             if isinstance(session, Session):
+                written[problem.id] = heard = _Written(_solutions_in(events))
+                session.journal = TeeJournal((session.journal, heard))
                 at_work[problem.id] = session
                 yield session
             else:
@@ -102,7 +106,8 @@ async def collect_problems(
     try:
         async for result in solve_all(sessions(), roles.actor, roles.critic, settings, concurrency=concurrency):
             session = at_work.pop(result.problem.id)
-            hear(await _score(result, session, gold[result.problem.id], run))
+            solutions = written.pop(result.problem.id).solutions
+            hear(await _score(result, session, solutions, gold[result.problem.id], run))
             await catch_up()
         await catch_up()
     except asyncio.CancelledError:
@@ -112,17 +117,30 @@ async def collect_problems(
         await roles.aclose()
 
 
-async def _score(result: ProblemResult, session: Session, reference: Reference, run: Run) -> Collected:
+class _Written(SilentJournal):
+    """Keeps every solution of a problem at work, also of trials that nobody waited for in the end."""
+
+    def __init__(self, before: _Solutions) -> None:
+        self.solutions: dict[int, Solution] = dict(before)
+
+    def brought(self, trial: Trial, payload: Payload) -> None:
+        """See `Journal.brought`."""
+        if isinstance(payload, Solution):
+            self.solutions[trial.id] = payload
+
+
+async def _score(
+    result: ProblemResult, session: Session, solutions: _Solutions, reference: Reference, run: Run
+) -> Collected:
     """Score what a search has just brought."""
     problem = result.problem
-    solutions = {trial: attempt.solution for trial, attempt in session.attempts.items()}
     verdicts = await _write_scores(problem, solutions, reference, run.journal(problem.id))
     run.done(problem.id)
     return Collected(
         problem=problem.id,
         tokens=result.spend.total.logical_tokens,
-        attempts=len(solutions),
-        right=sum(verdicts.values()),
+        attempts=len(session.attempts),
+        right=sum(verdicts[trial] for trial in session.attempts if trial in verdicts),
         correct=await _correct(problem, reference, result.best, verdicts),
         failed=result.stopped_by == "failed",
     )
@@ -134,11 +152,7 @@ async def _score_finished(problem: Problem, reference: Reference, run: Run) -> C
     end = _end_of(events)
     assert end is not None  # the caller has looked
     told = {event.trial for event in events if event.kind is Kind.COMMITTED and "outcome" in event.payload}
-    solutions = {
-        event.trial: decode(Solution, event.payload.get("solution"))
-        for event in events
-        if event.kind in DONE.values() and event.trial is not None and event.trial in told
-    }
+    solutions = _solutions_in(events)
     verdicts = {
         event.trial: event.payload.get("score") == 1.0
         for event in events
@@ -150,12 +164,21 @@ async def _score_finished(problem: Problem, reference: Reference, run: Run) -> C
     return Collected(
         problem=problem.id,
         tokens=decode(Spend, end.payload.get("spend")).total.logical_tokens,
-        attempts=len(solutions),
-        right=sum(verdicts.values()),
+        attempts=sum(trial in told for trial in solutions),
+        right=sum(right for trial, right in verdicts.items() if trial in told),
         correct=await _correct(problem, reference, best if isinstance(best, int) else None, verdicts),
         failed=end.payload.get("stopped_by") == "failed",
         before=True,
     )
+
+
+def _solutions_in(events: Sequence[Event]) -> _Solutions:
+    """Return the solutions in a log by their trials."""
+    return {
+        event.trial: decode(Solution, event.payload.get("solution"))
+        for event in events
+        if event.kind in DONE.values() and event.trial is not None
+    }
 
 
 async def _write_scores(

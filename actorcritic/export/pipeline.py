@@ -25,10 +25,12 @@ from actorcritic.trajectory.provenance import ModelOrigin
 from actorcritic.trajectory.reader import read_problems
 from actorcritic.types import JsonValue
 
-__all__ = ["Export", "Order", "RunSummary", "export_episodes", "export_run"]
+__all__ = ["STRAY", "Export", "Order", "RunSummary", "export_episodes", "export_run"]
 
 WRITTEN = ("prompt", "completion", "chosen", "rejected", "reference")
 """Columns in which a model's own wording may lack words; elsewhere a missing value is a defect of the recipe."""
+
+STRAY = "late event of an attempt that the log lacks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,7 @@ class _Work:
 
     def take(self, episode: Episode) -> None:
         """Make the rows of one episode."""
+        episode = self._known(episode)
         order, problem = self._order, episode.problem
         if episode.oracle and not order.allow_oracle:
             raise InputError(
@@ -162,6 +165,15 @@ class _Work:
                 self._drops[passed.reason] += 1
             else:
                 self._rows.append(replace(passed, problem=problem.id))
+
+    def _known(self, episode: Episode) -> Episode:
+        """Return an episode in which everything collected is of an attempt that is there."""
+        trials = {None, *(attempt.id for attempt in episode.attempts)}
+        derived = tuple(made for made in episode.derived if made.trial in trials)
+        strays = episode.strays + len(episode.derived) - len(derived)
+        if strays:
+            self._drops[STRAY] += strays
+        return replace(episode, derived=derived, strays=0)
 
     def _check(self, result: Row | Drop, episode: Episode) -> Row | Drop:
         """Return a row that shows nothing it may not and is not too long."""

@@ -17,6 +17,7 @@ from actorcritic.metering import Call, EnvironmentStep
 from actorcritic.search.policy import ORACLE
 from actorcritic.trajectory.attempts import Derived, EpisodeAttempt, LoggedJudgement, LoggedScore, LoggedToolCall
 from actorcritic.trajectory.events import DONE, Event, Kind, read_call
+from actorcritic.trajectory.forks import fork_of, left_lines, line_of
 from actorcritic.trajectory.index import EventIndex
 from actorcritic.trajectory.provenance import ModelOrigin, Provenance, read_provenance
 from actorcritic.trajectory.reader import RunFacts, read_facts, read_problems
@@ -51,6 +52,13 @@ class Episode:
     """True where prompts were left out of the log."""
     derived: tuple[Derived, ...] = ()
     """What collection steps made after the search, in the order of the log."""
+    fork: int | None = None
+    """Id of the fork that this is, where somebody went back in time on the problem; see `forks`."""
+    left: Spend = Spend()
+    """Charged to settled trials on lines that were left to go back, beside `spend`."""
+    strays: int = 0
+    """Late events that were left out, since they name a trial which the log lacks: a crash of the machine may take the
+    end of the log and leave what was said of it."""
 
     @property
     def finished(self) -> bool:
@@ -82,11 +90,12 @@ class Episode:
         return tuple(item for item in self.children(self.attempt(trial).parent) if item.id != trial)
 
 
-def read_episodes(folder: Path) -> Iterator[Episode]:
+def read_episodes(folder: Path, *, left: bool = False) -> Iterator[Episode]:
     """Yield a run's episodes in the order of its problems, so that timing changes nothing; also of a run at work.
 
     Memory holds one problem at a time. A problem of which nothing is logged is left out; one that is not done comes
-    with `finished` False.
+    with `finished` False. Where somebody went back in time on a problem, its episode is the line that counts; with
+    `left` the lines that were left come before it, each as an episode of its own.
 
     Raises:
         RecordError: this is no run folder, or an event cannot be read; the message names it.
@@ -95,6 +104,8 @@ def read_episodes(folder: Path) -> Iterator[Episode]:
     with EventIndex(folder) as index:
         for problem, gold in read_problems(folder):
             events = index.events(problem.id)
+            for line in left_lines(events) if left else ():
+                yield episode_of(facts, problem, gold, line)
             if events:
                 yield episode_of(facts, problem, gold, events, index.outcomes(problem.id))
 
@@ -108,16 +119,18 @@ def episode_of(
         facts: Of the run.
         problem: Whose events these are.
         gold: Its gold side.
-        events: In order.
+        events: In order; of several lines the one that counts is read.
         outcomes: What became known after the run, in the order of time.
 
     Raises:
         RecordError: an event does not hold what its kind says.
     """
     reader = _Reader()
-    for event in events:
+    line = line_of(events)
+    for event in line:
         reader.read(event)
-    for event in outcomes:
+    current = [event for event in outcomes if not _is_of_another_line(event, line)]
+    for event in current:
         reader.read_late(event)
     attempts = reader.attempts()
     provenance = reader.provenance or _provenance_of(facts, attempts)
@@ -135,6 +148,9 @@ def episode_of(
         provenance=provenance,
         withheld=reader.withheld,
         derived=tuple(reader.derived),
+        fork=fork_of(line),
+        left=_spend_left(events, line),
+        strays=reader.strays + len(outcomes) - len(current),
     )
 
 
@@ -185,6 +201,7 @@ class _Reader:
         self.provenance: Provenance | None = None
         self.withheld = False
         self.derived: list[Derived] = []
+        self.strays = 0
 
     def read(self, event: Event) -> None:
         """Take in one event of the problem's own log."""
@@ -198,6 +215,8 @@ class _Reader:
             known = ("best", "answer", "stopped_by", "tree")
             self.end = decode(_End, {name: payload[name] for name in known if name in payload})
         elif event.kind in (Kind.SCORED, Kind.DERIVED):
+            if event.trial is not None:
+                self._past(event, event.trial)
             self.read_late(event)
         elif event.kind is Kind.ASKED:
             trial = decode(Trial, payload.get("trial"))
@@ -207,11 +226,12 @@ class _Reader:
 
     def read_late(self, event: Event) -> None:
         """Take in what may come after the run: a score, of the answer if it names no trial, or a collected event."""
-        if event.kind is Kind.DERIVED:
+        if event.trial is not None and event.trial not in self.pasts:
+            self.strays += 1
+        elif event.kind is Kind.DERIVED:
             payload = {name: value for name, value in event.payload.items() if name != "step"}
             step = str(event.payload.get("step", ""))
-            trial = None if event.trial is None else self._past(event, event.trial).trial.id
-            self.derived.append(Derived(step=step, trial=trial, payload=payload))
+            self.derived.append(Derived(step=step, trial=event.trial, payload=payload))
         elif event.kind is Kind.SCORED:
             best = self.end.best if event.trial is None else event.trial
             said = {name: event.payload.get(name) for name in ("by", "score", "gold")}
@@ -279,6 +299,24 @@ def _gather(past: _Past, event: Event) -> None:
         past.tool_calls.append(decode(LoggedToolCall, dict(event.payload)))
     elif event.kind is Kind.STEP_JUDGED:
         past.judgements.append(decode(LoggedJudgement, dict(event.payload)))
+
+
+def _spend_left(events: Sequence[Event], line: Sequence[Event]) -> Spend:
+    """Return what was charged to settled trials beside a line."""
+    there, spend = {event.seq for event in line}, Spend()
+    for event in events:
+        if event.kind is Kind.COMMITTED and event.seq not in there:
+            spend = spend.plus(decode(Spend, event.payload.get("spend")))
+    return spend
+
+
+def _is_of_another_line(late: Event, line: Sequence[Event]) -> bool:
+    """Return whether a late event was said of a trial of the same number on a line that was left since."""
+    fork = next((event for event in reversed(line) if event.kind is Kind.FORKED), None)
+    if fork is None or late.time >= fork.time:
+        return False
+    asked = {event.trial for event in line if event.kind is Kind.ASKED and event.seq > fork.seq}
+    return late.trial is None or late.trial in asked
 
 
 def _provenance_of(facts: RunFacts, attempts: Sequence[EpisodeAttempt]) -> Provenance:

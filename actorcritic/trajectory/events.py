@@ -73,6 +73,9 @@ class Kind(StrEnum):
     DERIVED = "derived"
     """What a collection step made of the trial, or of the whole problem where no trial is named: `step`, the name of
     that step, and the fields that it documents. Written after the search; a resumed search passes over it."""
+    FORKED = "forked"
+    """Somebody went back in time, such as to an earlier LangGraph checkpoint: `after`, the number of the event that
+    what follows goes on from, -1 = the beginning. See `forks`."""
     FAILED = "failed"
     """`failure`."""
     COMMITTED = "committed"

@@ -116,6 +116,10 @@ class TrajectoryJournal:
         """Record that work on the problem begins, or goes on after an interruption; the first event of either."""
         self.note(Kind.PROBLEM_STARTED, payload={"config": dict(config or {})})
 
+    def forked(self, after: int) -> None:
+        """Record that what follows goes on from an earlier event, by its number (-1 = the beginning)."""
+        self.note(Kind.FORKED, payload={"after": after})
+
     def asked(self, trial: Trial) -> None:
         """Record a trial before its first call."""
         self.note(Kind.ASKED, trial, {"trial": encode(trial)})

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from actorcritic.errors import RecordError
-from actorcritic.trajectory.events import Event, Kind
+from actorcritic.trajectory.events import Event, Kind, parse_line
 from actorcritic.trajectory.journal import utc_now
 from actorcritic.trajectory.reader import read_facts
-from actorcritic.trajectory.recorder import OUTCOMES, PROBLEMS, FileRecorder
+from actorcritic.trajectory.recorder import EVENTS, OUTCOMES, PROBLEMS, FileRecorder
 
 __all__ = ["append_outcome"]
 
@@ -45,14 +45,16 @@ def append_outcome(  # noqa: PLR0913 - who says what of which trial, and the two
         now: Gives the time.
 
     Raises:
-        RecordError: this is no run folder, it has no such problem, the score is outside its range, or nothing can be
-            written.
+        RecordError: this is no run folder, it has no such problem or no such attempt, the score is outside its range,
+            or nothing can be written.
     """
     if not (math.isfinite(score) and 0 <= score <= 1):
         raise RecordError(f"a score lies in [0, 1], {score} does not")
     facts = read_facts(folder)
     if not _has_problem(folder, problem):
         raise RecordError(f"{folder} has no problem {problem!r}")
+    if trial is not None and not _was_asked(folder, problem, trial):
+        raise RecordError(f"{folder} has no trial {trial} of problem {problem!r}: name one of its log, or none")
     event = Event(
         kind=Kind.SCORED,
         run=facts.run,
@@ -71,3 +73,16 @@ def _has_problem(folder: Path, problem: str) -> bool:
     name = json.dumps(problem)
     with open(folder / PROBLEMS, encoding="utf-8") as file:
         return any(name in line and json.loads(line)["problem"]["id"] == problem for line in file)
+
+
+def _was_asked(folder: Path, problem: str, trial: int) -> bool:
+    """Return whether the log of a run, as far as it has come, holds a trial."""
+    asked = f'"kind":"{Kind.ASKED.value}"'.encode()
+    for path in sorted((folder / EVENTS).glob("*.jsonl")):
+        with open(path, "rb") as file:
+            for line in file:
+                if asked in line and line.endswith(b"\n"):
+                    event = parse_line(line)
+                    if (event.kind, event.problem, event.trial) == (Kind.ASKED, problem, trial):
+                        return True
+    return False

@@ -1,7 +1,7 @@
 """Keeps out of the log what must not stand there: whatever a function takes out of texts, and prompts altogether.
 
-Where a text is changed, its token ids and its tokens' texts go with it, since they would give it back. A log that lacks
-texts cannot be resumed from exactly; what had finished stays usable. Knows nothing of files.
+Where a text is changed, its token ids and its tokens' texts go with it, since they would give it back. A log that a
+function took texts out of says so and is not resumed from; what had finished stays usable. Knows nothing of files.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from actorcritic.trajectory.events import Event, Kind
 from actorcritic.trajectory.recorder import Recorder
 from actorcritic.types import JsonValue, Problem, Reference
 
-__all__ = ["Redact", "RedactingRecorder", "redact_event", "withhold_prompt"]
+__all__ = ["Redact", "RedactingRecorder", "is_redacted", "redact_event", "withhold_prompt"]
 
 Redact = Callable[[str], str]
 """Returns a text without what must not be kept."""
@@ -72,6 +72,12 @@ def redact_event(event: Event, redact: Redact | None, *, prompts: bool = True) -
             cleaned = _without_ids(cleaned)
         payload = cleaned
     return replace(event, payload=payload)
+
+
+def is_redacted(event: Event) -> bool:
+    """Return whether a problem's start says that a function took texts out of what follows."""
+    config = event.payload.get("config")
+    return isinstance(config, dict) and config.get("redacted") is True
 
 
 def withhold_prompt(problem: Problem, reference: Reference | None) -> tuple[Problem, Reference | None]:

@@ -15,6 +15,8 @@ from actorcritic.errors import BudgetExhausted, RecordError
 from actorcritic.metering import Call, EnvironmentStep
 from actorcritic.search.policy import Policy
 from actorcritic.trajectory.events import DONE, Event, Kind, read_call, read_score
+from actorcritic.trajectory.forks import line_of
+from actorcritic.trajectory.redaction import is_redacted
 from actorcritic.types import Critique, Failure, JsonValue, Outcome, Reward, Solution, Trial
 
 __all__ = ["PastTrial", "Replay", "replay"]
@@ -68,11 +70,13 @@ class _Replayer:
         self.leases: dict[int, Lease] = {}
         self.failures: list[Failure] = []
         self.result: Mapping[str, JsonValue] | None = None
+        self.redacted = False
 
     def read(self, event: Event) -> None:
         """Take in one event."""
         if event.kind is Kind.PROBLEM_STARTED:
             self.result = None
+            self.redacted |= is_redacted(event)
             self.forget_empty_calls()
         elif event.kind is Kind.ASKED:
             self._ask(event)
@@ -175,28 +179,34 @@ def replay(
     the window. Its journal begins with `started`, numbered `next_seq`.
 
     Args:
-        events: Of one problem, in order.
+        events: Of one problem, in order; where somebody went back in time, the line that counts is followed.
         policy: Made as it was for the run: the same strategy, options and seed.
         ledger: With the run's budget.
         trial_tokens: The lease that the run's driver wished for each trial; None = unlimited.
         trial_steps: Likewise, steps in environments.
 
     Raises:
-        RecordError: the events do not fit the policy, the budget or one another.
+        RecordError: the events do not fit the policy, the budget or one another; or texts were taken out of them and
+            the problem is not done: what follows would be made of other words than were written.
     """
     reader = _Replayer(policy, ledger, trial_tokens, trial_steps)
-    next_seq = 0
-    for event in events:
-        if event.seq != next_seq:
-            raise RecordError(f"event {next_seq} of problem {event.problem!r} is missing: the next one is {event.seq}")
+    logged = tuple(events)
+    for number, event in enumerate(logged):
+        if event.seq != number:
+            raise RecordError(f"event {number} of problem {event.problem!r} is missing: the next one is {event.seq}")
+    for event in line_of(logged):
         reader.read(event)
-        next_seq += 1
+    if reader.redacted and reader.result is None:
+        raise RecordError(
+            f"problem {logged[0].problem!r} was logged with texts taken out of it by a function, so nobody can go on "
+            "with it: begin it anew in another run"
+        )
     reader.forget_empty_calls()
     return Replay(
         finished=reader.finished,
         open=tuple(reader.open.values()),
         leases=reader.leases,
         failures=tuple(reader.failures),
-        next_seq=next_seq,
+        next_seq=len(logged),
         result=reader.result,
     )

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from actorcritic.cli.progress import Progress
+from actorcritic.cli.runs import RunConfig
 from actorcritic.cli.tally import CollectReport
 from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.loading import Roles
@@ -21,6 +22,7 @@ from actorcritic.trajectory.shards import Shard
 from actorcritic.types import Reference
 from tests.cli.conftest import Command
 from tests.cli.test_interruption import many_problems
+from tests.graphs.world import world
 
 HARD = ("--strategy", "best-of-n", "--samples", 3)
 
@@ -35,6 +37,33 @@ def gist(run: Path) -> list[Any]:
         (e.problem.id, e.best, e.answer, e.spend.total, [(a.solution, a.correct, len(a.scores)) for a in e.attempts])
         for e in episodes(run)
     ]
+
+
+def test_attempts_that_end_after_the_search_had_stopped_are_scored_too(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(config: RunConfig) -> Roles:
+        actor, critic = world(latencies=(0.004, 0.0, 0.002))
+        return Roles(actor=actor, critic=critic, engines=(actor.engine, critic.engine), reward_model=None)
+
+    monkeypatch.setattr(RunConfig, "load", slow)
+    run = tmp_path / "run"
+    options = ("--strategy", "revise", "--samples", 8, "--width", 4, "--json")
+    done = command("collect", "--task", "countdown", "--limit", 6, "--out", run, *options)
+    (record,) = done.records
+    attempts = [attempt for episode in episodes(run) for attempt in episode.attempts]
+    late = [attempt for attempt in attempts if attempt.outcome is None and attempt.complete]
+    assert late, "some came too late for the search"
+    assert all(attempt.correct is not None for attempt in attempts if attempt.complete)
+    assert record["attempts"] == sum(attempt.outcome is not None for attempt in attempts)
+    # What a crash kept from being written is added when the run goes on.
+    log = run / "events" / "main.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(line for line in lines if b'"kind":"scored"' not in line))
+    assert not any(attempt.scores for episode in episodes(run) for attempt in episode.attempts)
+    (again,) = command("collect", "--resume", run, "--json").records
+    assert [a.correct for e in episodes(run) for a in e.attempts] == [a.correct for a in attempts]
+    assert (again["attempts"], again["right"]) == (record["attempts"], record["right"])
 
 
 def test_every_complete_attempt_is_scored_by_the_checker(command: Command, problems: Path, tmp_path: Path) -> None:

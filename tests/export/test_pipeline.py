@@ -12,9 +12,15 @@ from hypothesis import strategies as st
 
 from actorcritic.errors import InputError
 from actorcritic.export.exclusion import Exclusion
-from actorcritic.export.pipeline import Order, export_episodes, export_run
+from actorcritic.export.pipeline import STRAY, Order, export_episodes, export_run
 from actorcritic.export.recipe import Drop, Result, Row, Setting
-from actorcritic.trajectory.episodes import Episode
+from actorcritic.export.recipes import RECIPES
+from actorcritic.trajectory.attempts import Derived
+from actorcritic.trajectory.episodes import Episode, read_episodes
+from actorcritic.trajectory.events import Event, Kind
+from actorcritic.trajectory.reader import read_outcomes
+from actorcritic.trajectory.recorder import OUTCOMES, FileRecorder
+from actorcritic.types import JsonValue
 from tests.export.log import Words, attempt, episode, exported, rows_of, setting_of, solved, write_log
 
 
@@ -142,3 +148,28 @@ def test_the_run_is_described() -> None:
     unfinished = replace(answered(1)[0], stopped_by=None)
     summary = exported("rft", unfinished, *answered(3)[1:]).run
     assert (summary.runs, summary.problems, summary.unfinished, summary.attempts) == (("r",), 3, 1, 6)
+
+
+COLLECTING = sorted(name for name, recipe in RECIPES.items() if any("--step" in need.collect for need in recipe.needs))
+
+
+def order_of(name: str) -> Order:
+    recipe, setting = setting_of(name, tokenizer=Words())
+    return Order(recipe=recipe, setting=setting)
+
+
+@pytest.mark.parametrize("name", COLLECTING)
+def test_what_was_collected_of_an_attempt_that_the_log_lacks_is_dropped_and_counted(name: str, tmp_path: Path) -> None:
+    folder = write_log(tmp_path / "run")
+    whole = export_run(folder, order_of(name))
+    with FileRecorder(folder, "collect-lost", place=OUTCOMES) as recorder:
+        for made in [made for episode in read_episodes(folder) for made in episode.derived]:
+            payload: dict[str, JsonValue] = {"step": made.step, **made.payload}
+            event = Event(kind=Kind.DERIVED, run="log", problem="apples", seq=0, trial=77, time="u", payload=payload)
+            recorder.record(event)
+    count = len(list(read_outcomes(folder)))
+    export = export_run(folder, order_of(name))
+    assert export.rows == whole.rows and count > 20
+    assert export.drops == dict(sorted({**whole.drops, STRAY: count}.items()))
+    lost = replace(next(read_episodes(folder)), derived=(Derived(step="critique", trial=5, payload={}),), strays=1)
+    assert export_episodes([lost], order_of("cct")).drops[STRAY] == 2

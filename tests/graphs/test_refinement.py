@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 
@@ -16,7 +17,13 @@ from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.errors import EngineError, InputError
 from actorcritic.graphs.refinement import RefinementGraph, RefinementState, refinement_graph
 from actorcritic.graphs.settings import SearchSettings
+from actorcritic.records import problem_of
 from actorcritic.search.strategies import parse_strategy
+from actorcritic.trajectory.episodes import Episode, episode_of
+from actorcritic.trajectory.events import Kind
+from actorcritic.trajectory.journal import TrajectoryJournal
+from actorcritic.trajectory.reader import RunFacts
+from actorcritic.trajectory.recorder import MemoryRecorder
 from actorcritic.types import Critique, Problem, Solution, StepCritique, Verdict
 from tests.graphs.world import HARD, world
 
@@ -154,3 +161,57 @@ async def test_the_state_is_plain_json() -> None:
     state: RefinementState = {"problem": HARD.text}
     async for update in graph(settings("revise:rounds=3")).astream(state, stream_mode="values"):
         json.dumps({key: value for key, value in update.items() if key != "remaining_steps"})
+
+
+class Log:
+    """The journals of a graph's nodes: each goes on where the log has come to."""
+
+    def __init__(self) -> None:
+        self.recorder = MemoryRecorder()
+
+    def journal(self, problem: Problem) -> TrajectoryJournal:
+        return TrajectoryJournal(self.recorder, run="r", problem=problem.id, next_seq=len(self.recorder.events))
+
+    @property
+    def kinds(self) -> list[str]:
+        return [event.kind.value for event in self.recorder.events]
+
+    def episode(self) -> Episode:
+        problem = problem_of(TEXT)
+        return episode_of(RunFacts(run="r", created="t", config={}, problems=1), problem, None, self.recorder.events)
+
+
+async def test_time_travel_makes_a_fork_in_the_log() -> None:
+    log, (actor, critic) = Log(), world()
+    travelled = refinement_graph(actor, critic, settings("revise:rounds=4"), journal=log.journal)
+    travelled.checkpointer = InMemorySaver()
+    thread: Any = {"configurable": {"thread_id": "t"}}
+    whole: Any = (await travelled.ainvoke({"problem": TEXT}, thread))["result"]
+    before = log.episode()
+    assert before.fork is None and len(before.attempts) == whole["attempts"] == 4 and "forked" not in log.kinds
+    past = [state async for state in travelled.aget_state_history(thread) if state.next == ("critique",)][-2]
+    # The second trial is written already: its critique and all that follows happen again.
+    changed = await travelled.aupdate_state(past.config, {"problem": TEXT}, as_node="revise")
+    again: Any = (await travelled.ainvoke(None, changed))["result"]
+    after = log.episode()
+    assert log.kinds.count("forked") == 1 and after.fork == log.kinds.index("forked")
+    assert [attempt.solution for attempt in after.attempts] == [attempt.solution for attempt in before.attempts]
+    assert all(len(attempt.calls) == 2 and attempt.settled for attempt in after.attempts) and after.finished
+    assert after.left.total.calls == 6 and after.spend.total.calls == 8 and again["attempts"] == 4
+
+
+async def test_a_node_that_is_run_again_after_a_crash_leaves_no_trial_twice() -> None:
+    log, (actor, critic) = Log(), world()
+
+    broken = refinement_graph(actor, critic, settings("revise:rounds=3"), journal=log.journal)
+    broken.checkpointer = InMemorySaver()
+    thread: Any = {"configurable": {"thread_id": "t"}}
+    async for _ in broken.astream({"problem": TEXT}, thread, stream_mode="updates", durability="sync"):
+        if log.kinds.count("asked") == 2:
+            break
+    # As a crash leaves it: the second trial's call was logged, its node's state was not saved.
+    log.journal(problem_of(TEXT)).note(Kind.BUDGET, payload={"limit": "tokens"})
+    await broken.ainvoke(None, thread)
+    episode = log.episode()
+    assert log.kinds.count("forked") == 1 and episode.finished and len(episode.attempts) == 3
+    assert episode.spend.total.calls == sum(len(attempt.calls) for attempt in episode.attempts)

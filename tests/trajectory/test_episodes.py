@@ -108,8 +108,11 @@ def test_the_last_word_with_a_gold_side_counts() -> None:
     best = process.policy.best
     assert best is not None and overruled.attempt(best).correct is True, "no trial named: the answer's"
     assert overruled.attempt(0).correct is (best == 0)
+    stray = episode_of(FACTS, PROBLEM, GOLD, log, [late(99, 1.0, gold=True)])
+    assert (stray.strays, first.strays) == (1, 0) and stray.attempts == first.attempts
+    lost = replace(late(99, 1.0, gold=True), seq=len(log))
     with pytest.raises(RecordError, match="trial 99, which was not asked"):
-        episode_of(FACTS, PROBLEM, GOLD, log, [late(99, 1.0, gold=True)])
+        episode_of(FACTS, PROBLEM, GOLD, [*log, lost])
 
 
 def test_visits_and_values_of_siblings() -> None:

@@ -38,6 +38,8 @@ def test_the_last_word_reaches_the_episode_of_a_run_at_work(folder: Path) -> Non
 
 
 def test_many_may_speak_at_once(folder: Path) -> None:
+    with FileRecorder(folder) as recorder:
+        Process(Setup(strategy="best-of-n:n=1", trials=1), Parrot(), recorder).run()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: append_outcome(folder, "p", 0, number / 50, by=f"{number}"), range(50)))
     said = sorted(int(str(event.payload["by"])) for event in read_outcomes(folder))
@@ -52,6 +54,16 @@ def test_what_makes_no_sense_is_refused(folder: Path, problem: str, score: float
     with pytest.raises(RecordError, match=said):
         append_outcome(folder, problem, 0, score, by="x")
     assert not (folder / "outcomes").exists()
+
+
+def test_a_trial_that_was_never_asked_is_refused(folder: Path) -> None:
+    with FileRecorder(folder) as recorder:
+        Process(Setup(strategy="best-of-n:n=2", trials=2), Parrot(), recorder).run()
+        for trial in (2, -1):
+            with pytest.raises(RecordError, match=f"has no trial {trial} of problem 'p'"):
+                append_outcome(folder, "p", trial, 1.0, by="x")
+        append_outcome(folder, "p", 1, 1.0, by="x")
+    assert len(list(read_outcomes(folder))) == 1
 
 
 def test_no_run_folder(tmp_path: Path) -> None:

@@ -6,11 +6,14 @@ import re
 
 import pytest
 
+from actorcritic.budget import Ledger
+from actorcritic.errors import RecordError
 from actorcritic.trajectory.episodes import episode_of
 from actorcritic.trajectory.events import Event, Kind, to_line
 from actorcritic.trajectory.reader import RunFacts
 from actorcritic.trajectory.recorder import MemoryRecorder
 from actorcritic.trajectory.redaction import Redact, RedactingRecorder, withhold_prompt
+from actorcritic.trajectory.replay import replay
 from actorcritic.types import JsonValue, Problem, Reference
 from tests.trajectory.simulation import Parrot, Process, Setup
 
@@ -77,3 +80,14 @@ def timeless(event: Event) -> dict[str, JsonValue]:
 def test_a_problem_is_kept_without_its_text() -> None:
     kept, gold = withhold_prompt(PROBLEM, Reference(answer="4"))
     assert (kept, gold) == (Problem(id="p", prompt=""), Reference(answer="4"))
+
+
+def test_nobody_goes_on_with_a_log_that_a_function_took_texts_out_of() -> None:
+    setup, events = Setup(strategy="revise", trials=8), logged(without_letters)
+    for cut in range(1, len(events) - 1):
+        with pytest.raises(RecordError, match="problem 'p' was logged with texts taken out of it"):
+            replay(events[:cut], setup.policy(), Ledger(setup.budget))
+    done = replay(events, setup.policy(), Ledger(setup.budget))
+    assert done.result is not None, "what is done stays done"
+    for plain in (logged(), logged(prompts=False)):
+        assert replay(plain[:4], setup.policy(), Ledger(setup.budget)).next_seq == 4

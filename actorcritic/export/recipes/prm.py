@@ -19,6 +19,7 @@ from typing import TypeAlias, cast
 
 from actorcritic.errors import InputError
 from actorcritic.export.needs import derived, valued
+from actorcritic.export.reading import said_in
 from actorcritic.export.recipe import Columns, Drop, Form, Need, Recipe, Result, Row, Setting, Tokenizer
 from actorcritic.search.options import choice
 from actorcritic.tasks.checkers import label as exact_labels
@@ -107,13 +108,16 @@ def _row(
     soft = setting.options.text("labels") == "soft"
     steps = [step.text for step in solution.steps[: len(values)]]
     labels: list[JsonValue] = [value if soft else value > 0 for value in values]
+    asked = None
     if setting.form == "tokens":
         if soft:
             raise InputError("form=tokens has no place for soft labels: give labels=hard or form=steps")
-        columns = marked_tokens(setting.prompt(episode.problem), steps, [value > 0 for value in values], setting.tokens)
+        prompt = setting.prompt(episode.problem)
+        columns, asked = marked_tokens(prompt, steps, [value > 0 for value in values], setting.tokens), said_in(prompt)
     else:
         columns = {"prompt": episode.problem.text, "completions": cast("list[JsonValue]", steps), "labels": labels}
-    return Row(columns=columns, attempts=(attempt.id,), filters=("labelled", "distinct", "cut after an error"))
+    passed = ("labelled", "distinct", "cut after an error")
+    return Row(columns=columns, attempts=(attempt.id,), filters=passed, asked=asked)
 
 
 def marked_tokens(

@@ -1,7 +1,8 @@
 """Rejection sampling: the model's own correct solutions, distinct ones, at most so many per problem.
 
 RFT (Yuan et al. 2023, arXiv 2308.01825) with the cap of ReST-EM (Singh et al. 2023, arXiv 2312.06585) and, with
-`sources=all`, the rationalised solutions of STaR (Zelikman et al. 2022, arXiv 2203.14465), whose hint no row holds.
+`sources=all`, the rationalised solutions of STaR (Zelikman et al. 2022, arXiv 2203.14465), whose hint no row holds, and
+what was written after a critique, in the run or by the collection step `refine`.
 Retrain from the base model in every round.
 Deviations: solutions are distinct by their equations, as in RFT, or by their words where they have none; which of them
 stay under the cap is chosen by shared runs of three words in place of edit distance, whose cost is quadratic.
@@ -11,12 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from actorcritic.codec import decode
 from actorcritic.export.chat import mentions_help
 from actorcritic.export.exclusion import words_of
 from actorcritic.export.needs import scored
-from actorcritic.export.reading import helped, read_text, refusal
+from actorcritic.export.reading import collected, helped, read_text, refusal
 from actorcritic.export.recipe import Drop, Form, Recipe, Result, Row, Setting
 from actorcritic.export.wordings import ANY
 from actorcritic.search.options import choice, integer
@@ -28,6 +30,22 @@ __all__ = ["RECIPE"]
 
 _FORMULA = re.compile(r"[\d.,+\-*/×÷^()= \t]+")
 _OPERATION = re.compile(r"\d\s*[-+*/×÷^]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refinement:
+    """One refinement in a payload of the collection step `refine`."""
+
+    solution: Solution
+    correct: bool | None = None
+    incorporates: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refined:
+    """Payload of the collection step `refine`."""
+
+    refinements: tuple[_Refinement, ...]
 
 
 def _rows(episode: Episode, setting: Setting) -> Iterator[Result]:
@@ -66,6 +84,18 @@ def _candidates(episode: Episode, setting: Setting) -> Iterator[tuple[int, Solut
         if made.step == "rationalise" and made.trial is not None:
             right = made.payload.get("correct") is True
             yield made.trial, decode(Solution, made.payload.get("solution")), None if right else Drop("wrong")
+    for trial, lot in collected(episode, "refine", _Refined) if everything else ():
+        for one in lot.refinements:
+            if trial is not None:
+                yield trial, one.solution, _refined_refusal(one)
+
+
+def _refined_refusal(one: _Refinement) -> Drop | None:
+    if not one.solution.complete:
+        return Drop("unfinished")
+    if one.correct is None:
+        return Drop("correctness unknown")
+    return None if one.correct else Drop("wrong")
 
 
 def _refusal(episode: Episode, attempt: EpisodeAttempt, *, everything: bool) -> Drop | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from actorcritic.errors import InputError
+from actorcritic.export.recipe import Row
 from actorcritic.export.recipes.prm import IGNORED, marked_tokens
 from actorcritic.trajectory.attempts import Derived
 from actorcritic.types import Action, JsonValue
-from tests.export.log import Words, attempt, episode, exported, rows_of, solved
+from tests.export.log import Words, attempt, episode, exported, rows_of, setting_of, solved
 
 
 def rollouts(trial: int, *successes: JsonValue, n: int = 8) -> Derived:
@@ -77,3 +78,10 @@ def test_the_tasks_own_checker_labels_exactly() -> None:
     wrong = attempt(1, solved("2 * 3 = 8", "4 * 6 = 24"))
     export = exported("prm:source=exact", episode(right, wrong, text=text, checker="countdown"))
     assert [row["labels"] for row in rows_of(export)] == [[True, True], [False]]
+
+
+def test_what_is_asked_is_searched_for_leaks_in_tokens_too() -> None:
+    labelled = episode(attempt(0, solved("a", "b")), derived=(rollouts(0, 8, 3),))
+    recipe, setting = setting_of("prm:form=tokens", tokenizer=Words())
+    (row,) = recipe.rows(labelled, setting)
+    assert isinstance(row, Row) and row.asked == labelled.problem.text

@@ -75,3 +75,24 @@ def test_what_was_written_with_a_critique_counts_only_where_asked(sources: str) 
 def test_a_judged_copy_is_no_sample() -> None:
     copied = attempt(1, solved("3 * 14 = 42"), correct=True, action=Action.JUDGE, parent=0)
     assert exported("rft", episode(attempt(0, solved("6 * 7 = 42"), correct=True), copied)).total == 1
+
+
+def test_all_sources_are_also_what_the_step_refine_wrote() -> None:
+    lot = [
+        {"solution": encode(solved("6 * 7 = 42", answer="42")), "correct": True, "incorporates": [0.9]},
+        {"solution": encode(solved("3 * 14 = 42", answer="42")), "correct": True, "incorporates": []},
+        {"solution": encode(solved("6 + 7 = 13", answer="13")), "correct": False, "incorporates": []},
+        {"solution": encode(solved("2 * 21 = 42", answer="42")), "correct": None, "incorporates": []},
+        {"solution": encode(solved("7 * 6 =", complete=False)), "correct": True, "incorporates": []},
+    ]
+    made = Derived(step="refine", trial=0, payload={"critic": "c", "actor": "a", "refinements": lot})
+    tried = episode(attempt(0, solved("6 * 7 = 42", answer="42"), correct=True), derived=(made,))
+    assert len(rows_of(exported("rft", tried))) == 1
+    export = exported("rft:sources=all", tried)
+    assert [content(row["completion"]) for row in rows_of(export)] == ["6 * 7 = 42", "3 * 14 = 42"]
+    assert export.drops == {
+        "correctness unknown": 1,
+        "same as another solution of its problem": 1,
+        "unfinished": 1,
+        "wrong": 1,
+    }
