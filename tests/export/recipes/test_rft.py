@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from actorcritic.codec import encode
 from actorcritic.trajectory.attempts import Derived
-from actorcritic.types import Action
+from actorcritic.types import Action, JsonValue
 from tests.export.log import attempt, content, episode, exported, rows_of, solved
 
 
@@ -78,7 +78,7 @@ def test_a_judged_copy_is_no_sample() -> None:
 
 
 def test_all_sources_are_also_what_the_step_refine_wrote() -> None:
-    lot = [
+    lot: list[JsonValue] = [
         {"solution": encode(solved("6 * 7 = 42", answer="42")), "correct": True, "incorporates": [0.9]},
         {"solution": encode(solved("3 * 14 = 42", answer="42")), "correct": True, "incorporates": []},
         {"solution": encode(solved("6 + 7 = 13", answer="13")), "correct": False, "incorporates": []},
