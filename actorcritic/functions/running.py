@@ -117,9 +117,8 @@ def _with_accept(spec: StrategySpec, accept: float | None) -> tuple[StrategySpec
     if spec.name in VERDICTLESS:
         raise InputError(f"the strategy {spec} makes nothing of accept: leave it out")
     known = {option.name for option in STRATEGIES[spec.name].OPTIONS}
-    if "stop_at" not in known or "stop_at" in spec.options:
-        return spec, accept
-    return replace(spec, options={**spec.options, "stop_at": accept}), accept
+    ending = {name: accept for name in ("stop_at", "accept") if name in known and name not in spec.options}
+    return replace(spec, options={**spec.options, **ending}), accept
 
 
 def _check(spec: StrategySpec, functions: Functions[Any]) -> None:

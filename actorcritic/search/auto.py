@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import Any, ClassVar, cast
 
 from actorcritic.search.ab_mcts import AbMcts
-from actorcritic.search.base import SAMPLING, TreePolicy
+from actorcritic.search.base import ACCEPT, SAMPLING, TreePolicy
 from actorcritic.search.mcts import Mcts
 from actorcritic.search.options import Option, OptionValue, choice, integer, number
 from actorcritic.search.ranking import critic_value, passes
@@ -38,7 +38,7 @@ class Auto(TreePolicy):
         number("threshold", 0.5, "mean score from which a problem counts as easy", low=0, high=1),
         choice("easy", ("revise", "refine"), "what is done with an easy problem"),
         choice("hard", ("mcts", "ab-mcts"), "what is done with a hard one"),
-        number("accept", None, "score from which a verdict of correct ends the search; none = any", low=0, high=1),
+        ACCEPT,
         integer("n", None, "number of trials, the probes among them"),
         *SAMPLING,
     )
@@ -46,7 +46,7 @@ class Auto(TreePolicy):
     def __init__(self, *, seed: int = 0, **options: OptionValue) -> None:
         super().__init__(seed=seed, **options)
         self._probes = self.options.whole("probe")
-        self._accept = self.options.maybe_real("accept")
+        self._accept = self.options.real("accept")
         self._chosen: TreePolicy | None = None
 
     # --- probing ---------------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ class Auto(TreePolicy):
             options[policy.COUNT] = self.options["n"]
         if policy in (Revise, Refine):
             return {**options, "accept": self._accept}
-        options["stop_at"] = self._accept if self._accept is not None else 0.0
+        options["stop_at"] = self._accept
         if policy is Mcts:
             # The root must have room for the probes.
             options["expand"] = max(self._probes, Mcts().options.whole("expand"))

@@ -20,7 +20,7 @@ from actorcritic.search.ranking import REWARDED, Rank, by_critic, by_logprob, ch
 from actorcritic.search.tree import Node, Status, Tree
 from actorcritic.types import Action, Failure, JsonValue, Outcome, StopReason, Trial
 
-__all__ = ["FAILURES_IN_ROW", "SAMPLING", "STOP_AT", "TreePolicy"]
+__all__ = ["ACCEPT", "FAILURES_IN_ROW", "SAMPLING", "STOP_AT", "TreePolicy"]
 
 FAILURES_IN_ROW = 16
 """After so many failures without a result between them a search without an end gives up: the model must be gone."""
@@ -30,6 +30,17 @@ SAMPLING = (
     choice("first", ("sampled", "greedy"), "whether the very first trial is drawn at temperature 0"),
 )
 """The options of every policy that samples."""
+
+ACCEPT = number(
+    "accept",
+    0.9,
+    "probability of being correct, by the critic, from which a solution judged correct ends the search; 0 = any",
+    low=0,
+    high=1,
+)
+"""The option of searches that end with the first solution that is good enough. The critic's score is read as the
+probability that the solution is correct, a verdict without a score as certain; below the threshold the search goes on
+while the budget lasts, and the best by score is the answer."""
 
 STOP_AT = number(
     "stop_at",

@@ -3,15 +3,16 @@
 One attempt is refined up to `max_rounds` times, each time from its last version, then a fresh one begins; attempts are
 independent, so any number may be in flight. The paper's modes: Pass@1 is `max_rounds=1,rounds=2`; parallel Maj@K is
 `max_rounds=1,select=vote` over many attempts (the last version of each votes); sequential@K is `max_rounds=K`, and
-`select=vote-all` lets every version vote. Deviation: the default answer is the best by the critic, never the last.
+`select=vote-all` lets every version vote. Deviations: the default answer is the best by the critic, never the last, and
+a verdict of correct ends the search only from a score of `accept`; the paper takes the bare verdict, `accept=0`.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from actorcritic.search.base import SAMPLING, TreePolicy
-from actorcritic.search.options import Option, OptionValue, choice, integer, number
+from actorcritic.search.base import ACCEPT, SAMPLING, TreePolicy
+from actorcritic.search.options import Option, OptionValue, choice, integer
 from actorcritic.search.policy import ORACLE
 from actorcritic.search.ranking import Rank, Votes, passes
 from actorcritic.search.tree import Node, Tree
@@ -36,7 +37,7 @@ class Refine(TreePolicy):
             ("critic", "vote", "vote-all"),
             "the answer: best by the critic, a vote of each attempt's last version, a vote of all versions",
         ),
-        number("accept", None, "score from which a verdict of correct ends the search; none = any", low=0, high=1),
+        ACCEPT,
         integer("rounds", None, "number of trials, proposals and refinements together"),
         *SAMPLING,
     )
@@ -47,7 +48,8 @@ class Refine(TreePolicy):
         self.gate = self.options.text("gate")
         self.max_rounds = self.options.whole("max_rounds")
         self.select = self.options.text("select")
-        self.accept = self.options.maybe_real("accept")
+        # A gold verdict is certain, whatever score the critic gives.
+        self.accept = 0.0 if self.gate == "oracle" else self.options.real("accept")
         self._waiting: list[int] = []
 
     @property

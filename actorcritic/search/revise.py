@@ -1,6 +1,7 @@
 """Revise from the first error: keep the steps before it, write the rest anew with the critique, judge again.
 
-An attempt that stays wrong after `max_revisions` gives way to a fresh one. With `locate=least-confident` no critic is
+An attempt that stays wrong after `max_revisions` gives way to a fresh one; one that is judged correct ends the search
+from a score of `accept`. With `locate=least-confident` no critic is
 asked: the solution is cut at the step of its least likely token. Not a published recipe as it stands; the critique loop
 is that of Xi et al. 2024 (arXiv 2411.16579), which rewrites the whole solution instead. Chains are independent, so any
 number of them may be in flight.
@@ -10,8 +11,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from actorcritic.search.base import SAMPLING, TreePolicy
-from actorcritic.search.options import Option, OptionValue, choice, integer, number
+from actorcritic.search.base import ACCEPT, SAMPLING, TreePolicy
+from actorcritic.search.options import Option, OptionValue, choice, integer
 from actorcritic.search.policy import REVISE_FROM
 from actorcritic.search.ranking import Rank, passes
 from actorcritic.search.tree import Node
@@ -27,7 +28,7 @@ class Revise(TreePolicy):
     OPTIONS: ClassVar[tuple[Option, ...]] = (
         choice("locate", ("critic", "least-confident"), "where a solution is cut"),
         integer("max_revisions", 2, "revisions of one attempt before a fresh one", low=0),
-        number("accept", None, "score from which a verdict of correct ends the search; none = any", low=0, high=1),
+        ACCEPT,
         integer("rounds", None, "number of trials, proposals and revisions together"),
         *SAMPLING,
     )
@@ -37,7 +38,7 @@ class Revise(TreePolicy):
         super().__init__(seed=seed, **options)
         self.locate = self.options.text("locate")
         self.max_revisions = self.options.whole("max_revisions")
-        self.accept = self.options.maybe_real("accept")
+        self.accept = self.options.real("accept")
         self._waiting: list[int] = []
 
     @property

@@ -48,17 +48,17 @@ def test_revision_begins_with_the_probes() -> None:
 def test_an_accepted_probe_ends_it_at_once() -> None:
     policy = Auto()
     policy.ask(4)
-    policy.tell(1, outcome(0.7, correct=True))
+    policy.tell(1, outcome(0.9, correct=True))
     assert (policy.stopped, policy.best, policy.cancelled()) == ("accepted", 1, (0, 2, 3))
-    later = Auto(accept=0.9)
+    later = Auto()
     tell_all(later, [outcome(0.7, correct=True)] * 4 + [outcome(0.95, correct=True)])
     assert (later.stopped, later.best) == ("accepted", 4)
 
 
 def test_a_hard_problem_s_search_ends_when_the_critic_accepts() -> None:
     policy = Auto()
-    tell_all(policy, [wrong(0.1)] * 4 + [outcome(0.3, correct=True)])
-    assert (chosen(policy), policy.stopped, policy.best) == ("mcts", "accepted", 4)
+    tell_all(policy, [wrong(0.1)] * 4 + [outcome(0.3, correct=True), outcome(0.95, correct=True)])
+    assert (chosen(policy), policy.stopped, policy.best) == ("mcts", "accepted", 5)
 
 
 def test_unscored_probes_are_not_taken_for_hard_ones() -> None:

@@ -281,7 +281,7 @@ def option_cases() -> list[tuple[str, Option]]:
 
 OTHER: dict[str, str] = {
     "temperature": "0.3",
-    "accept": "0.9",
+    "filtered-vote accept": "0.9",
     "stop_at": "0",
     "iterations": "2",
     "searches": "1",

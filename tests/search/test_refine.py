@@ -12,7 +12,7 @@ from actorcritic.types import Action, Outcome, Verdict
 from tests.search.simulation import outcome, shape, tell_all
 
 PROPOSE, REFINE = Action.PROPOSE, Action.REFINE
-WRONG, RIGHT = outcome(0.2, correct=False), outcome(0.8, correct=True)
+WRONG, RIGHT = outcome(0.2, correct=False), outcome(0.95, correct=True)
 
 
 def test_what_the_critic_calls_wrong_is_written_again() -> None:
@@ -20,6 +20,23 @@ def test_what_the_critic_calls_wrong_is_written_again() -> None:
     tell_all(policy, [WRONG, WRONG, WRONG, WRONG, RIGHT])
     assert shape(policy) == [(PROPOSE, None), (REFINE, 0), (REFINE, 1), (PROPOSE, None), (REFINE, 3)]
     assert (policy.stopped, policy.best) == ("accepted", 4)
+
+
+def test_a_verdict_below_accept_ends_nothing_and_needs_no_refinement() -> None:
+    policy = Refine(rounds=3)
+    tell_all(policy, [outcome(0.8, correct=True), WRONG, outcome(0.7, correct=True)])
+    assert shape(policy) == [(PROPOSE, None), (PROPOSE, None), (REFINE, 1)]
+    assert (policy.stopped, policy.best) == ("completed", 0)
+    assert [node.outcome is not None for node in policy.tree] == [True] * 3
+    bare = Refine(accept=0.0)
+    tell_all(bare, [outcome(0.1, correct=True)])
+    assert bare.stopped == "accepted"
+
+
+def test_a_gold_verdict_ends_the_search_whatever_the_critic_s_score() -> None:
+    policy = Refine(gate="oracle")
+    tell_all(policy, [outcome(0.1, correct=True)])
+    assert (policy.stopped, policy.best) == ("accepted", 0)
 
 
 def test_no_located_error_is_needed_but_a_verdict_is() -> None:
@@ -86,7 +103,7 @@ def test_pass_at_1_has_its_closed_form(right: float, spots: float, spares: float
     draw = random.Random(11)
     hits, problems = 0, 20_000
     for _ in range(problems):
-        policy = Refine(max_rounds=1, rounds=2)
+        policy = Refine(max_rounds=1, rounds=2, accept=0.0)
         truth: dict[int, bool] = {0: draw.random() < right}
         (trial,) = policy.ask()
         says_wrong = draw.random() < ((1 - spares) if truth[0] else spots)

@@ -41,7 +41,7 @@ def test_unscored_never_passes() -> None:
 
 def test_the_accepted_one_is_the_answer_even_below_a_higher_score() -> None:
     policy = Revise()
-    tell_all(policy, [outcome(0.8, error=3), outcome(0.6, correct=True)])
+    tell_all(policy, [outcome(0.97, error=3), outcome(0.95, correct=True)])
     assert (policy.stopped, policy.best) == ("accepted", 1)
 
 
@@ -52,9 +52,25 @@ def test_the_best_so_far_stands_when_revision_makes_it_worse() -> None:
 
 
 def test_accept_asks_for_a_score_too() -> None:
-    policy = Revise(accept=0.9)
+    policy = Revise()
     tell_all(policy, [outcome(0.8, correct=True), outcome(0.9, correct=True)])
-    assert (policy.stopped, policy.best) == ("accepted", 1)
+    assert (policy.stopped, policy.best, shape(policy)) == ("accepted", 1, [(PROPOSE, None)] * 2)
+    lenient = Revise(accept=0.5)
+    tell_all(lenient, [outcome(0.4, correct=True), outcome(0.5, correct=True)])
+    assert (lenient.stopped, lenient.best) == ("accepted", 1)
+
+
+def test_a_bare_verdict_counts_as_certain() -> None:
+    """A chat model's critique may come without any score."""
+    policy = Revise()
+    tell_all(policy, [outcome(correct=True)])
+    assert (policy.stopped, policy.best) == ("accepted", 0)
+
+
+def test_without_an_accepted_one_the_best_by_score_is_the_answer() -> None:
+    policy = Revise(rounds=3)
+    tell_all(policy, [outcome(0.6, correct=True), outcome(0.8, correct=True), outcome(0.7, correct=True)])
+    assert (policy.stopped, policy.best) == ("completed", 1)
 
 
 def test_chains_run_side_by_side_and_end_together() -> None:
