@@ -61,7 +61,17 @@ class AgentDesk:
             trial=Trial(id=0, action=Action.PROPOSE),
             seconds_left=self.settings.budget.seconds,
         )
-        return {"progress": encode(progress), "observed": cast("Any", None), "answer": None, "result": {}}
+        began: ToolAgentState = {
+            "progress": encode(progress),
+            "observed": cast("Any", None),
+            "answer": None,
+            "result": {},
+        }
+        if state["remaining_steps"] > 1:
+            return began
+        work = self.open({**state, **began})
+        work.asked()
+        return {**began, **self.end(work, state, "exhausted")}
 
     def _refuse_images(self, prompt: object) -> None:
         sent = cast("Sequence[Message]", prompt)

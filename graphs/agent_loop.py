@@ -289,7 +289,7 @@ class AgentLoop:
             StreamJournal(get_stream_writer(), state["problem"]).tool_called(trial, state["step"], result)
         warnings = [decode(Judgement, one) for one in state["warnings"]]
         text = render_result(result, self.desk.box.specs, warnings)
-        message = tool_message(result, text, f"{task['message']}-{task['place']}", artifact)
+        message = tool_message(result, text, f"{state['message']}-{state['place']}", artifact)
         return {"messages": [message], "observed": [encode(result)]}
 
     async def observe(self, state: ToolAgentState) -> ToolAgentState:

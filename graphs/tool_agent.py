@@ -99,8 +99,7 @@ def _compile(desk: AgentDesk) -> ToolAgentGraph:
     graph.add_node("tool", loop.tool, input_schema=ToolTask)
     graph.add_node("observe", loop.observe)
     graph.add_edge(START, "begin")
-    graph.add_edge("begin", "actor")
-    for node in ("actor", "critic", "observe"):
+    for node in ("begin", "actor", "critic", "observe"):
         graph.add_conditional_edges(node, loop.route, ["actor", "critic", "tool", "__end__"])
     graph.add_edge("tool", "observe")
     limit = (3 + 2 * len(desk.critics)) * (desk.settings.max_steps + 1) + 5

@@ -60,7 +60,7 @@ class ToolBox:
         *,
         seconds: float | None = 60.0,
         output: int = 10_000,
-        passes: tuple[type[BaseException], ...] = (),
+        passes: tuple[type[Exception], ...] = (),
     ) -> None:
         if seconds is not None and not seconds > 0:
             raise InputError(f"a tool needs more than 0 seconds, not {seconds}")
@@ -113,7 +113,7 @@ class ToolBox:
                 result = self._failed(call, error)
         except self._passes:
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a tool fails of is the result of its call
+        except Exception as error:  # noqa: BLE001 - whatever a tool fails of is the result of its call
             result = self._failed(call, error)
         else:
             return Ran(self._returned(call, message, time.monotonic() - started), message.artifact)
@@ -143,7 +143,7 @@ class ToolBox:
             seconds=seconds,
         )
 
-    def _failed(self, call: ToolCall, error: BaseException) -> ToolResult:
+    def _failed(self, call: ToolCall, error: Exception) -> ToolResult:
         text = clean_text(cut_text(str(error), MESSAGE_LENGTH))
         return ToolResult(call=call, text=text, status="failed", error=type(error).__name__, length=len(text))
 
