@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from actorcritic.engines.conformance import CHECKS, Check, check_closing
 from actorcritic.engines.load import load_engine
-from actorcritic.engines.restarting import close_all
 from actorcritic.protocols import Engine
 
 pytestmark = [
@@ -23,10 +22,10 @@ PROMPT = "Count from one to twenty: one, two, three,"
 
 
 @pytest.fixture
-def engine(vllm_server: str) -> Iterator[Engine]:
+async def engine(vllm_server: str) -> AsyncIterator[Engine]:
     made = load_engine(f"openai:smol@{vllm_server}")
     yield made
-    close_all([made])
+    await made.aclose()  # on the loop that its connections belong to
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
