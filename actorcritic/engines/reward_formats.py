@@ -1,4 +1,4 @@
-"""The published input formats of reward models: from a question and steps to token ids, and where the scores stand.
+"""The input formats of reward models, published ones and our own: to token ids, and where the scores stand.
 
 Each format says how the model was trained to read a solution and at which tokens its opinion is read off. Works over
 any fast tokenizer of the transformers library; knows no model and no engine.
@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from actorcritic.errors import EngineUnavailable, InputError
+from actorcritic.formats.lines import parse_problem, problem_prompt, render_lines
 
 __all__ = [
     "FORMATS",
+    "EmbeddedLines",
     "Head",
     "MathShepherd",
     "OutcomeClassifier",
@@ -158,6 +160,35 @@ class Skywork:
         return Scoring(tuple(ids), tuple(marks))
 
 
+class EmbeddedLines:
+    """The embedded pair's own text, one line per step: for process reward models that are trained from its critic.
+
+    A 2-class head is read at each line's last token; the score is the probability of class 1. A step that the pair has
+    no words for is one unknown token, and so is every step after it.
+    """
+
+    name = "embedded"
+    head: Head = "classes"
+    reduce = "min"
+
+    def lay_out(self, tokenizer: Any, question: str, steps: Sequence[str]) -> Scoring:
+        """See `RewardFormat.lay_out`.
+
+        Raises:
+            InputError: the question is no problem that the pair can read.
+        """
+        puzzle = parse_problem(question)
+        if puzzle is None:
+            raise InputError("a reward model of the embedded pair reads only countdown, sudoku and arithmetic problems")
+        ids = _encode(tokenizer, problem_prompt(puzzle))
+        lines = render_lines(puzzle, steps)
+        marks: list[int] = []
+        for place, _ in enumerate(steps):
+            ids += _encode(tokenizer, lines[place]) if place < len(lines) else [tokenizer.unk_token_id]
+            marks.append(len(ids) - 1)
+        return Scoring(tuple(ids), tuple(marks))
+
+
 class OutcomeClassifier:
     """Outcome reward models: a sequence classifier reads the question and the whole solution, and gives one score.
 
@@ -181,7 +212,9 @@ class OutcomeClassifier:
         return Scoring(tuple(ids), (len(ids) - 1,))
 
 
-FORMATS: Mapping[str, RewardFormat] = {item.name: item for item in (MathShepherd(), QwenPrm(), Skywork())}
+FORMATS: Mapping[str, RewardFormat] = {
+    item.name: item for item in (MathShepherd(), QwenPrm(), Skywork(), EmbeddedLines())
+}
 """The formats of process reward models by name."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from actorcritic.errors import InputError
-from actorcritic.training import preferences, self_distillation, supervised, unpaired
+from actorcritic.training import preferences, process_reward, self_distillation, supervised, unpaired
 from actorcritic.training.rl import refining, verdicts
 from actorcritic.training.work import Method
 
@@ -25,6 +25,7 @@ METHODS: Mapping[str, Method] = {
         verdicts.RLOO,
         refining.CRITIQUE_GRPO,
         refining.SCORE,
+        process_reward.METHOD,
     )
 }
 

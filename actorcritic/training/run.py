@@ -220,10 +220,11 @@ def _save(plan: _Plan, built: Built, report: TrainReport) -> TrainReport:
     if hasattr(model, "merge_and_unload"):
         adapter = save_adapter(plan.base, model, built.tokenizer, out / "adapter")
         if plan.options.text("merge") == "no":
-            return replace(report, model=adapter, spec=f"{built.scheme}:{adapter}", adapter=adapter, interrupted=False)
+            spec = f"{built.scheme}:{adapter}{built.query}"
+            return replace(report, model=adapter, spec=spec, adapter=adapter, interrupted=False)
         model = model.merge_and_unload()
     folder, spec = save_result(plan.base, model, built.tokenizer, out / "model", built.scheme)
-    return replace(report, model=folder, spec=spec, adapter=adapter, interrupted=False)
+    return replace(report, model=folder, spec=f"{spec}{built.query}", adapter=adapter, interrupted=False)
 
 
 @contextmanager

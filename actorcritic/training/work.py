@@ -60,6 +60,8 @@ class Built:
     """What a checkpoint must hold beside what the trainer saves."""
     scheme: str = "hf"
     """What names the result: `hf` for a model of the base's kind, `hf-orm` or `hf-prm` for a reward model."""
+    query: str = ""
+    """What the spec of the result ends with, such as `?format=qwen`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

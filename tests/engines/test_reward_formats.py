@@ -6,9 +6,19 @@ import re
 from typing import Any, cast
 
 import pytest
+from transformers import AutoTokenizer
 
-from actorcritic.engines.reward_formats import FORMATS, MathShepherd, OutcomeClassifier, QwenPrm, Skywork, format_of
+from actorcritic.engines.reward_formats import (
+    FORMATS,
+    EmbeddedLines,
+    MathShepherd,
+    OutcomeClassifier,
+    QwenPrm,
+    Skywork,
+    format_of,
+)
 from actorcritic.errors import EngineUnavailable, InputError
+from actorcritic.loading import EMBEDDED
 from tests.engines.reward_models import chat_tokenizer, sentence_tokenizer
 
 
@@ -99,6 +109,28 @@ def test_a_tokenizer_of_another_model_is_refused() -> None:
 
 
 def test_an_unknown_format_is_answered_with_the_list() -> None:
-    assert [format_of(name).name for name in FORMATS] == ["shepherd", "qwen", "skywork"]
+    assert [format_of(name).name for name in FORMATS] == ["shepherd", "qwen", "skywork", "embedded"]
     with pytest.raises(InputError, match=re.escape("choose from: shepherd, qwen, skywork")):
         format_of("deepseek")
+
+
+def test_lines_of_the_pair_end_where_its_steps_do() -> None:
+    tokenizer: Any = pair_tokenizer()
+    scoring = EmbeddedLines().lay_out(tokenizer, "Use 7, 13 and 14 to make 15.", ["14 / 7 = 2", "13 + 2 = 15"])
+    assert tokenizer.decode(scoring.ids) == "numbers 7 13 14 =15\n14 / 7 2 13 =15\n13 + 2 15 "
+    assert [tokenizer.decode([scoring.ids[mark]]) for mark in scoring.marks] == ["=15\n", "15 "]
+
+
+def test_a_step_without_words_is_one_unknown_token() -> None:
+    tokenizer: Any = pair_tokenizer()
+    steps = ["14 / 7 = 2", "numbers 1 2 =3", "13 + 2 = 15"]
+    scoring = EmbeddedLines().lay_out(tokenizer, "Use 7, 13 and 14 to make 15.", steps)
+    assert scoring.ids[-2:] == (tokenizer.unk_token_id,) * 2
+    assert scoring.marks == (len(scoring.ids) - 3, len(scoring.ids) - 2, len(scoring.ids) - 1)
+    with pytest.raises(InputError, match="reads only countdown"):
+        EmbeddedLines().lay_out(tokenizer, "What is 2 + 2?", ["4"])
+
+
+def pair_tokenizer() -> Any:
+    """Return the packaged critic's."""
+    return cast("Any", AutoTokenizer).from_pretrained(EMBEDDED / "critic")
