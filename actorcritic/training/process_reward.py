@@ -1,8 +1,8 @@
 """Trains process reward models on step labels: a 2-class head on a language model, read where a step ends.
 
-Math-Shepherd (Wang et al. 2023, arXiv 2312.08935) gives the labels, hard (true or false) or soft (a share in [0, 1]); the
-loss is the cross-entropy with them at the ends of steps, and nowhere else. A solution is laid out by the very format
-that scores it afterwards (`engines.reward_formats`), so that `hf-prm:FOLDER?format=...` loads the result. Deviation: the
+Math-Shepherd (Wang et al. 2023, arXiv 2312.08935) gives the labels, hard (true or false) or soft (a share in [0, 1]);
+the loss is the cross-entropy with them at the ends of steps, and nowhere else. A solution is laid out by the very format
+that scores it later (`engines.reward_formats`), so that `hf-prm:FOLDER?format=...` loads the result. Deviation: the
 paper's head is two tokens of the vocabulary; this one is Qwen2.5-Math-PRM's (arXiv 2501.07301) with one layer.
 """
 

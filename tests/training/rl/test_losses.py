@@ -60,9 +60,7 @@ def test_no_other_probability_teaches_more(probability: float) -> None:
 def test_answers_have_a_ratio_that_is_not_clipped_and_refinements_no_old_policy() -> None:
     written, old = logps([0.6, 0.3], [0.6, 0.3]), torch.tensor([[0.2, 0.3], [0.2, 0.3]]).log()
     mask, advantages = torch.tensor([[1.0, 1.0], [1.0, 0.0]]), torch.tensor([-0.25, 0.75])
-    loss = critique_grpo_loss(
-        written, old, advantages, mask, torch.tensor([False, True]), gamma=GAMMA, length=8
-    )
+    loss = critique_grpo_loss(written, old, advantages, mask, torch.tensor([False, True]), gamma=GAMMA, length=8)
     answer, refinement = 0.25 * (0.6 / 0.2 + 1), -0.75 * 0.6 / 0.7
     assert loss.item() == pytest.approx((answer + refinement) / (2 * 8))
     # The masked token of the second row has no say.

@@ -11,7 +11,16 @@ from actorcritic.actor import ModelActor
 from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.errors import EngineError
 from actorcritic.formats.embedded import EmbeddedActorFormat
-from actorcritic.training.rl.rewarding import Refiner, RewardFunction, Rewards, boxed, crl, discrimination, dual, refined
+from actorcritic.training.rl.rewarding import (
+    Refiner,
+    RewardFunction,
+    Rewards,
+    boxed,
+    crl,
+    discrimination,
+    dual,
+    refined,
+)
 from actorcritic.types import Sampling
 
 PROBLEM = "Use 7, 13 and 14 to make 15."
@@ -67,9 +76,7 @@ async def test_what_is_logged_tells_right_attempts_from_wrong_ones() -> None:
     told: dict[str, float] = {}
     columns = batch((True, ACCEPTED), (False, ACCEPTED), (False, SILENT), log_metric=told.__setitem__)
     await rewards(discrimination([END]), columns)
-    assert told == pytest.approx(
-        {"verdict/agrees_right": 1.0, "verdict/agrees_wrong": 0.0, "verdict/unscored": 1 / 3}
-    )
+    assert told == pytest.approx({"verdict/agrees_right": 1.0, "verdict/agrees_wrong": 0.0, "verdict/unscored": 1 / 3})
 
 
 async def test_stage_2_asks_the_actor_only_about_wrong_attempts_called_wrong() -> None:

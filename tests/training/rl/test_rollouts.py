@@ -11,9 +11,28 @@ from actorcritic.critic import FunctionCritic
 from actorcritic.engines.scripted import ALL_CAPABILITIES, Reply, ScriptedEngine
 from actorcritic.errors import InputError, PromptTooLong
 from actorcritic.protocols import Capabilities
-from actorcritic.training.rl.rollouts import CRITIQUES, CritiqueKind, Rollout, Sampler, mixed_group, rollout_columns, two_turns
+from actorcritic.training.rl.rollouts import (
+    CRITIQUES,
+    CritiqueKind,
+    Rollout,
+    Sampler,
+    mixed_group,
+    rollout_columns,
+    two_turns,
+)
 from actorcritic.training.rl.rows import Row
-from actorcritic.types import Critique, FinishReason, GenerateRequest, Message, Problem, Prompt, Sampling, Solution, StepCritique, Verdict
+from actorcritic.types import (
+    Critique,
+    FinishReason,
+    GenerateRequest,
+    Message,
+    Problem,
+    Prompt,
+    Sampling,
+    Solution,
+    StepCritique,
+    Verdict,
+)
 
 PROBLEM = "Use 7, 13 and 14 to make 15."
 QUESTION = "numbers 7 13 14 =15\n"
@@ -183,7 +202,11 @@ async def test_two_turns_are_one_completion_and_the_correction_is_nobodys() -> N
 async def test_the_pair_is_asked_the_question_again() -> None:
     engine = ScriptedEngine([FAILED, SOLVED])
     made = await two_turns(PAIR, sampler(engine), key="k", place=0)
-    assert engine.encode(engine.calls[1].request.prompt) == (*made.prompt_ids, *ids(engine, FAILED), *ids(engine, QUESTION))
+    assert engine.encode(engine.calls[1].request.prompt) == (
+        *made.prompt_ids,
+        *ids(engine, FAILED),
+        *ids(engine, QUESTION),
+    )
     assert (made.extra["first"], made.extra["second"]) == (0.0, 1.0)
 
 
