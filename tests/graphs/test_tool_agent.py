@@ -157,11 +157,15 @@ async def test_long_output_is_cut_with_a_note() -> None:
 
 
 async def test_a_tool_that_takes_too_long_is_stopped() -> None:
-    settings = ToolAgentSettings(tool_seconds=0.01)
-    made = calls(call("wait", "1", who="x"), call("add", "2", a=1, b=1))
-    end = await run(tool_agent_graph(says(made, "ok"), Tools().all, settings=settings))
+    async def echo(word: str) -> str:
+        """Say a word."""
+        return word
+
+    settings = ToolAgentSettings(tool_seconds=0.5)
+    made = calls(call("wait", "1", who="x"), call("echo", "2", word="here"))
+    end = await run(tool_agent_graph(says(made, "ok"), [*Tools().all, echo], settings=settings))
     first, second = tool_texts(end["messages"])
-    assert "longer than 0.01 seconds" in first and "```result\n2\n```" in second and end["answer"] == "ok"
+    assert "longer than 0.5 seconds" in first and "```result\nhere\n```" in second and end["answer"] == "ok"
 
 
 async def test_the_apps_own_tools_get_what_they_ask_for() -> None:
@@ -236,7 +240,7 @@ async def test_tools_cost_money() -> None:
 
 
 async def test_time_ends_a_turn_and_the_tool_that_runs() -> None:
-    settings = ToolAgentSettings(budget=Budget(seconds=0.05), tool_seconds=None)
+    settings = ToolAgentSettings(budget=Budget(seconds=0.5), tool_seconds=None)
     end = await run(tool_agent_graph(says(calls(call("wait", who="x")), "ok"), Tools().all, settings=settings))
     assert end["result"]["stopped_by"] == "seconds" and "longer than" in tool_texts(end["messages"])[0]
 
