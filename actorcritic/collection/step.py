@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 from actorcritic.actor import ModelActor
 from actorcritic.critic import ModelCritic
+from actorcritic.environments.actor import EnvironmentActor
 from actorcritic.errors import ActorCriticError, InputError
 from actorcritic.metering import CallMeter, derive_seed
 from actorcritic.protocols import Critic, Engine
@@ -79,7 +80,8 @@ class Work:
     """What a step works with."""
 
     options: Options
-    actor: ModelActor
+    actor: ModelActor | EnvironmentActor
+    """An actor that plays makes new episodes where the problem is set by an environment."""
     critic: Critic | None = None
     seed: int = 0
     survey: JsonValue = None

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
+from actorcritic.actor import ModelActor
 from actorcritic.environments.worlds import Visit, Worlds, acted
 from actorcritic.errors import BudgetExhausted, EngineError, InputError
-from actorcritic.protocols import Actor, EnvironmentInfo, Meter, OpenEnvironment
+from actorcritic.protocols import Actor, ActorFormat, Engine, EnvironmentInfo, Meter, OpenEnvironment
 from actorcritic.types import Critique, Problem, Sampling, Solution, Step
 
 __all__ = ["EnvironmentActor"]
@@ -51,6 +52,30 @@ class EnvironmentActor:
         self._open = open
         self._allow_replay = allow_replay
         self._worlds: dict[str, Worlds] = {}
+
+    @property
+    def engine(self) -> Engine:
+        """Where the tokens of the actions come from.
+
+        Raises:
+            InputError: no model writes them.
+        """
+        return self._model.engine
+
+    @property
+    def format(self) -> ActorFormat:
+        """How the model is asked for an action.
+
+        Raises:
+            InputError: no model is.
+        """
+        return self._model.format
+
+    @property
+    def _model(self) -> ModelActor:
+        if not isinstance(self.actor, ModelActor):
+            raise InputError(f"{type(self.actor).__name__} is no model: take a ModelActor for this")
+        return self.actor
 
     async def propose(
         self, problem: Problem, *, meter: Meter, sampling: Sampling | None = None, max_steps: int | None = None

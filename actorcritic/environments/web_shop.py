@@ -122,11 +122,6 @@ async def open_replayed_shop(problem: Problem) -> Environment:
     return ReplayedWebShop(shop_seed(problem))
 
 
-async def shop_problem(seed: int, *, success: float = 1.0) -> Problem:
-    """Return the problem of a shop.
-
-    Args:
-        seed: Of the shop, >= 0.
-        success: The return in (0, 1] from which an episode counts as a success; `ShopValues.optimum` is the most.
-    """
-    return await problem_in(WebShop(seed), f"shop-{seed}", meta={SEED: seed, "success": success})
+async def shop_problem(seed: int) -> Problem:
+    """Return the problem of the shop of a seed, >= 0."""
+    return await problem_in(WebShop(seed), f"shop-{seed}", meta={SEED: seed})

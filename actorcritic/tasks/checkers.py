@@ -130,7 +130,7 @@ async def verify(problem: Problem, solution: Solution | None, reference: Referen
             return False
         return await asyncio.to_thread(gym.solved, problem, solution.answer)
     if name == environment.CHECKER:
-        return solution is not None and environment.solved(problem, solution)
+        return solution is not None and environment.solved(solution)
     if reference.answer is None:
         return None
     if name == python_tests.CHECKER:

@@ -12,6 +12,7 @@ from functools import partial
 
 from actorcritic.collection.step import PASS_RATE, CollectionStep, Job, Made, Work, attempts_option, chosen, is_right
 from actorcritic.metering import CallMeter
+from actorcritic.tasks import environment
 from actorcritic.tasks.checkers import checker_of, label
 from actorcritic.trajectory.episodes import Episode
 from actorcritic.trajectory.events import Kind
@@ -58,6 +59,8 @@ async def _feedback(episode: Episode, solution: Solution, meter: CallMeter) -> M
 
 def _complaints(episode: Episode, solution: Solution) -> list[str]:
     """Return what is wrong, at least one line."""
+    if checker_of(episode.problem) == environment.CHECKER:
+        return [f"The task is not done: the episode earned {environment.episode_return(solution) or 0.0:.2f} of 1."]
     labels = label(episode.problem, solution) or ()
     wrong = [f"Step {number}: {said.code}." for number, said in enumerate(labels, start=1) if not said.correct]
     if wrong:

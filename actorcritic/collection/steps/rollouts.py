@@ -3,7 +3,8 @@
 `step-rollouts`: Math-Shepherd (Wang et al. 2023, arXiv 2312.08935), N completions after every step. After the last
 step of a finished solution there is nothing to complete: its label is the solution's own.
 `resimulate`: EEF (Lan et al. 2025, arXiv 2504.13145), the actor as the student from every l-th state. Deviation: the
-states are prefixes of solutions, so a replay is faithful where the student's solution begins with the same steps.
+states are prefixes of solutions, so a replay is faithful where the student's solution begins with the same steps. In an
+environment it is faithful where every step leads to the state that was logged.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from actorcritic.collection.step import (
     chosen,
     is_right,
 )
+from actorcritic.errors import ReplayDiffers
 from actorcritic.metering import CallMeter
 from actorcritic.search.options import choice, integer
 from actorcritic.trajectory.attempts import EpisodeAttempt
@@ -75,7 +77,11 @@ async def _simulate(episode: Episode, solution: Solution, work: Work, meter: Cal
     states: list[JsonValue] = []
     for at in range(0, len(solution.steps), every):
         start = _prefix(solution, at)
-        tried = [await _complete(episode, start, work, meter) for _ in range(simulations)]
+        try:
+            tried = [await _complete(episode, start, work, meter) for _ in range(simulations)]
+        except ReplayDiffers:
+            states.append({"at": at, "faithful": False, "rollouts": []})
+            continue
         verdicts = [await is_right(episode, one) for one in tried]
         if None in verdicts:
             raise Unreadable("nobody knows whether a solution of this problem is right: give it an answer")
