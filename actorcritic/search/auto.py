@@ -1,10 +1,10 @@
 """Chooses the search by the problem's difficulty: compute-optimal scaling (Snell et al. 2024, arXiv 2408.03314).
 
-The rule: `probe` samples are judged; their mean critic score is the predicted difficulty. From `threshold` on a problem
-is easy and is worked on in sequence (`easy`), below it is hard and is searched (`hard`). The probes are not lost: they
-are the first trials of the search that is chosen. A solution that the critic accepts ends it at any time. Where nothing
-was scored, nothing is known, and the easy way is taken, which costs less. Deviation: two levels instead of five, and a
-rule instead of a table fitted per level.
+The rule: `probe` samples are judged. The promise of one is the critic's score, or the share of its steps before the
+first error where that is more: what a revision would keep. From a mean promise of `threshold` on a problem is easy and
+worked on in sequence (`easy`), below it is hard and searched (`hard`). The probes are the first trials of the search
+that is chosen; an accepted solution ends it at any time. Where nothing was judged the easy way is taken, which costs
+less. Deviations: the share of steps beside the score, two levels instead of five, and no table fitted per level.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Auto(TreePolicy):
     COUNT: ClassVar[str | None] = "n"
     DEFAULT_COUNT = 16
     OPTIONS: ClassVar[tuple[Option, ...]] = (
-        integer("probe", 4, "samples by which difficulty is judged"),
-        number("threshold", 0.5, "mean score from which a problem counts as easy", low=0, high=1),
+        integer("probe", 1, "samples by which difficulty is judged"),
+        number("threshold", 0.1, "mean promise of the probes from which a problem counts as easy", low=0, high=1),
         choice("easy", ("revise", "refine"), "what is done with an easy problem"),
         choice("hard", ("mcts", "ab-mcts"), "what is done with a hard one"),
         ACCEPT,
@@ -68,9 +68,9 @@ class Auto(TreePolicy):
 
     def _choose(self) -> None:
         """Make the policy that fits the problem, and tell it of the probes as if it had asked for them."""
-        values = [critic_value(node.outcome) for node in self.tree if node.outcome is not None]
-        scored = [value for value in values if value is not None]
-        easy = not scored or fmean(scored) >= self.options.real("threshold")
+        values = [_promise(node.outcome) for node in self.tree if node.outcome is not None]
+        known = [value for value in values if value is not None]
+        easy = not known or fmean(known) >= self.options.real("threshold")
         name = self.options.text("easy" if easy else "hard")
         chosen = CHOICES[name](seed=self.seed, **self._options_for(name))
         chosen.ask(self._probes)
@@ -145,3 +145,11 @@ class Auto(TreePolicy):
         saved = cast("dict[str, Any] | None", state["chosen"])
         if saved is not None:
             self._hand_over(CHOICES[saved["policy"]].load(saved))
+
+
+def _promise(outcome: Outcome) -> float | None:
+    """Return the critic's score, or the share of steps before the first error if more; None = unscored."""
+    score = critic_value(outcome)
+    if score is None or outcome.first_error is None or not outcome.steps:
+        return score
+    return max(score, outcome.first_error / outcome.steps)

@@ -282,6 +282,7 @@ def option_cases() -> list[tuple[str, Option]]:
 OTHER: dict[str, str] = {
     "temperature": "0.3",
     "filtered-vote accept": "0.9",
+    "auto threshold": "0.9",
     "stop_at": "0",
     "iterations": "2",
     "searches": "1",
@@ -302,6 +303,7 @@ CONTEXT = {
     "mcts rank": "alpha=0,score=logprob",
     "ab-mcts beta_a": "posterior=beta",
     "ab-mcts beta_b": "posterior=beta",
+    "auto hard": "threshold=0.9",
 }
 """What an option needs beside it in order to matter."""
 
