@@ -1,8 +1,8 @@
 """Trains process reward models on step labels: a 2-class head on a language model, read where a step ends.
 
 Math-Shepherd (Wang et al. 2023, arXiv 2312.08935) gives the labels, hard (true or false) or soft (a share in [0, 1]);
-the loss is the cross-entropy with them at the ends of steps, and nowhere else. A solution is laid out by the very format
-that scores it later (`engines.reward_formats`), so that `hf-prm:FOLDER?format=...` loads the result. Deviation: the
+the loss is the cross-entropy with them at the ends of steps, and nowhere else. A solution is laid out by the very
+format that scores it later (`engines.reward_formats`): `hf-prm:FOLDER?format=...` loads the result. Deviation: the
 paper's head is two tokens of the vocabulary; this one is Qwen2.5-Math-PRM's (arXiv 2501.07301) with one layer.
 """
 
@@ -23,6 +23,7 @@ from actorcritic.search.options import choice
 from actorcritic.training.adapters import add_tokens, lora_config
 from actorcritic.training.bases import load_base
 from actorcritic.training.encoding import Encoded, encode_rows
+from actorcritic.training.libraries import require
 from actorcritic.training.work import Built, Method, Work
 
 __all__ = ["EVALUATION", "METHOD", "StepFigures", "collate", "figures", "laid_out", "make_trainer", "step_loss"]
@@ -207,9 +208,7 @@ def _build(work: Work) -> Built:
     arguments: Any = transformers.TrainingArguments(**work.arguments(len(encoded.rows), encoded.longest))
     adapter = lora_config(model, work.lora_rank, new, task="TOKEN_CLS")
     if adapter is not None:
-        import peft  # noqa: PLC0415 - only where an adapter is asked for
-
-        model = peft.get_peft_model(model, adapter)
+        model = require("peft").get_peft_model(model, adapter)
     trainer = make_trainer(model, arguments, list(encoded.rows), held_out, work.settings.out / EVALUATION)
     return Built(
         trainer=trainer,

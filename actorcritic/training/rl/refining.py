@@ -20,7 +20,7 @@ from actorcritic.training.folders import SETTINGS, read_run
 from actorcritic.training.libraries import require
 from actorcritic.training.rl.background import Background
 from actorcritic.training.rl.rewarding import Rewards
-from actorcritic.training.rl.rollouts import CRITIQUES, CritiqueKind, Rollout, Sampler, mixed_group, two_turns
+from actorcritic.training.rl.rollouts import CRITIQUES, Rollout, Sampler, mixed_group, two_turns
 from actorcritic.training.rl.rows import Row
 from actorcritic.training.rl.setup import RL_OPTIONS, Prepared, end_ids, prepare, setting_of, trainer_parts
 from actorcritic.training.work import Built, Method, Work
@@ -36,15 +36,15 @@ def _build_critique_grpo(work: Work) -> Built:
     from actorcritic.training.rl.trainers import CritiqueGrpoTrainer  # noqa: PLC0415 - imports torch
 
     prepared = prepare(work)
-    kind = str(work.data.rows[0]["critique"])
-    if kind not in CRITIQUES:
-        raise InputError(f"unknown critique {kind!r} in the rows; choose from: {', '.join(CRITIQUES)}")
+    named = str(work.data.rows[0]["critique"])
+    kind = next((kind for kind in CRITIQUES if kind == named), None)
+    if kind is None:
+        raise InputError(f"unknown critique {named!r} in the rows; choose from: {', '.join(CRITIQUES)}")
     roles = _critic_roles(work) if kind == "text" else None
     critic: Critic | None = None if roles is None else roles.critic
 
     async def group(rows: Sequence[Row], sampler: Sampler, key: str) -> Sequence[Rollout]:
-        asked = cast("CritiqueKind", kind)
-        return await mixed_group(rows[0], sampler, size=len(rows), kind=asked, critic=critic, key=key)
+        return await mixed_group(rows[0], sampler, size=len(rows), kind=kind, critic=critic, key=key)
 
     rewards = [_column("reward", "solution")]
     bonus = float(setting_of(work, "entropy_coef", 0.001))

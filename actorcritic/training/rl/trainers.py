@@ -70,7 +70,7 @@ class RolloutTrainer:
         entropy = (entropies * mask).sum() / mask.sum().clamp(min=1)
         self._tell("entropy", entropy)
         parts = me.current_gradient_accumulation_steps if me.model.training else 1
-        return (loss - me.entropy_coef * entropy) / parts
+        return cast("Tensor", (loss - me.entropy_coef * entropy) / parts)
 
     def _tell(self, name: str, value: Tensor) -> None:
         me = cast("Any", self)

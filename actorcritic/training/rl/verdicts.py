@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from actorcritic.errors import InputError
 from actorcritic.search.options import Option, integer, number, text
 from actorcritic.training.libraries import require
-from actorcritic.training.rewards import REFINEMENTS, RefinementReward
+from actorcritic.training.rewards import REFINEMENTS
 from actorcritic.training.rl.rewarding import Refiner, RewardFunction, boxed, crl, discrimination, dual, refined
 from actorcritic.training.rl.setup import RL_OPTIONS, end_ids, frozen_actor, prepare, setting_of, trainer_parts
 from actorcritic.training.work import Built, Method, Work
@@ -53,11 +53,12 @@ def _rewards(work: Work, ends: frozenset[int]) -> _Rewards:
     if recipe == "critique-rl":
         if work.data.rows[0]["stage"] == 1:
             return _Rewards([discrimination(ends)])
-        kind = str(work.data.rows[0]["reward"])
-        if kind not in REFINEMENTS:
-            raise InputError(f"unknown reward {kind!r} in the rows; choose from: {', '.join(REFINEMENTS)}")
+        named = str(work.data.rows[0]["reward"])
+        kind = next((kind for kind in REFINEMENTS if kind == named), None)
+        if kind is None:
+            raise InputError(f"unknown reward {named!r} in the rows; choose from: {', '.join(REFINEMENTS)}")
         refiner, close = _refiner(work, 0.0, 1)
-        return _Rewards([refined(ends, refiner, cast("RefinementReward", kind))], close)
+        return _Rewards([refined(ends, refiner, kind)], close)
     raise InputError(f"there is no reward for rows of the recipe {recipe} in this method")
 
 

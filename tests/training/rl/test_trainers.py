@@ -148,5 +148,5 @@ def test_other_versions_of_trl_are_refused(version: str, known: bool) -> None:
     if known:
         check_version(SimpleNamespace(__version__=version))
     else:
-        with pytest.raises(InputError, match="install trl==1.16.0"):
+        with pytest.raises(InputError, match=r"install trl==1\.16\.0"):
             check_version(SimpleNamespace(__version__=version))
