@@ -75,10 +75,21 @@ class ProblemLog:
     Each method that records returns whether its event was new.
     """
 
-    def __init__(self, journal: TrajectoryJournal, past: AgentPast) -> None:
-        self._journal = journal
+    def __init__(self, journal: TrajectoryJournal, past: AgentPast, config: Mapping[str, JsonValue]) -> None:
+        self._log = journal
         self._past = past
+        self._config = config
+        self._started = False
         self._interrupted = False
+
+    @property
+    def _journal(self) -> TrajectoryJournal:
+        """The journal, which hears first that work begins or goes on: where all is recalled, nothing is written."""
+        if not self._started:
+            self._started = True
+            self._log.started(self._config)
+            self._past.said.discard((Kind.FINISHED, None))
+        return self._log
 
     def calls(self, trial: Trial) -> Sequence[Call]:
         """Return the model calls that a trial had finished."""
@@ -106,10 +117,6 @@ class ProblemLog:
             if (of, logged.step, logged.phase, logged.of, logged.judgement.by) == wanted:
                 return logged.judgement
         return None
-
-    def started(self, config: Mapping[str, JsonValue]) -> None:
-        """Record that work begins, or goes on."""
-        self._journal.started(config)
 
     def asked(self, trial: Trial) -> bool:
         """See `Journal.asked`."""
@@ -235,7 +242,7 @@ class AgentLog:
 
         Args:
             problem: The conversation.
-            config: What a later reader needs to know; recorded where the problem is opened.
+            config: What a later reader needs to know; recorded where work begins or goes on.
         """
         if problem.id not in self._open and self._folder is not None and problem.id not in self._known:
             add_problem(self._folder, problem)
@@ -251,9 +258,7 @@ class AgentLog:
         for event in self._events(problem):
             past.read(event)
         journal = TrajectoryJournal(self._recorder, run=self._run, problem=problem, next_seq=past.next_seq)
-        log = ProblemLog(journal, past)
-        log.started(config)
-        self._open[problem] = log
+        log = self._open[problem] = ProblemLog(journal, past, config)
         return log
 
     def leave(self, problem: str) -> None:
