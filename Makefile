@@ -25,7 +25,7 @@ VLLM_OVERRIDES := ci/overrides-vllm.txt
 VLLM_TORCH = $(if $(TORCH_INDEX)$(PIP_FIND_LINKS),$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
 	$(addprefix --find-links ,$(PIP_FIND_LINKS)),--torch-backend cpu)
 
-.PHONY: help demo install test lint types test-full bench-engine bench-pair bench-search bench-graph bench-utilisation bench-accuracy bench-peers bench-trajectory bench-engines bench-sandbox test-vllm clean
+.PHONY: help demo install test lint types test-full bench-engine bench-pair bench-search bench-graph bench-utilisation bench-accuracy bench-peers bench-trajectory bench-engines bench-environment bench-sandbox test-vllm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -81,6 +81,9 @@ bench-trajectory: $(STAMPS)/install ## what the log costs: events per second, sh
 
 bench-engines: .venv-vllm/stamp ## how full searches keep vLLM, what they share of its cache, what schemas and deaths cost
 	$(VLLM_BIN)/python -m tests.benchmarks.engines
+
+bench-environment: $(STAMPS)/install ## share of a known optimum that searches reach in an environment, at equal steps and tokens
+	$(BIN)/python -m tests.benchmarks.environment
 
 bench-sandbox: $(STAMPS)/install ## attacks that each sandbox blocks, and milliseconds per call
 	$(BIN)/python -m tests.benchmarks.sandbox
