@@ -44,9 +44,16 @@ _EXPLANATION = re.compile(r"[ \t*]*explanation[* \t]*:[* \t]*", re.IGNORECASE)
 def find_action(text: str) -> str:
     """Return the action in what a model wrote: the last `Action:` line, else the last line; "" where it is empty."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    named = [match[1].strip() for line in lines if (match := _ACTION.fullmatch(line))]
-    action = next((one for one in reversed(named) if one.strip("`*")), "") if named else (lines[-1] if lines else "")
-    return action.strip("`").strip()[:LONGEST]
+    named = [action for line in lines if (match := _ACTION.fullmatch(line)) and (action := _bare(match[1]))]
+    if not named and lines and not _ACTION.fullmatch(lines[-1]):
+        named = [_bare(lines[-1])]
+    return named[-1][:LONGEST].strip() if named else ""
+
+
+def _bare(action: str) -> str:
+    """Return an action without the marks of emphasis and code around it."""
+    action = action.strip().strip("*").strip()
+    return action.strip("`").strip() if action.startswith("`") and action.endswith("`") else action
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

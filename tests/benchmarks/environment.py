@@ -80,7 +80,8 @@ async def play(shop: int, strategy: str, budget: Budget, args: argparse.Namespac
         steps=result.spend.steps.taken if result.spend.steps is not None else 0,
         tokens=result.spend.total.logical_tokens,
         critic_tokens=usage["critic"].logical_tokens if "critic" in usage else 0,
-        episodes=sum(attempt.solution.complete for attempt in session.attempts.values()),
+        # A trial that judges an episode takes it over as it is: one solution, one episode.
+        episodes=len({id(item.solution) for item in session.attempts.values() if item.solution.complete}),
     )
 
 
