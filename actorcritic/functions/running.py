@@ -17,6 +17,7 @@ from actorcritic.exploration import Exploration
 from actorcritic.functions.results import Progress, Scaled
 from actorcritic.functions.work import Functions, FunctionSearch, Refusal
 from actorcritic.metering import derive_seed
+from actorcritic.search.options import OptionValue
 from actorcritic.search.strategies import STRATEGIES, StrategySpec, make_policy, needs_critic
 from actorcritic.types import StopReason
 
@@ -117,8 +118,8 @@ def _with_accept(spec: StrategySpec, accept: float | None) -> tuple[StrategySpec
     if spec.name in VERDICTLESS:
         raise InputError(f"the strategy {spec} makes nothing of accept: leave it out")
     known = {option.name for option in STRATEGIES[spec.name].OPTIONS}
-    ending = {name: accept for name in ("stop_at", "accept") if name in known and name not in spec.options}
-    return replace(spec, options={**spec.options, **ending}), accept
+    ending: dict[str, OptionValue] = {name: accept for name in ("stop_at", "accept") if name in known}
+    return replace(spec, options={**ending, **spec.options}), accept
 
 
 def _check(spec: StrategySpec, functions: Functions[Any]) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pytest
 
 from actorcritic.search.auto import Auto
@@ -14,8 +17,8 @@ def wrong(score: float, *, error: int = 0) -> Outcome:
     return outcome(score, correct=False, error=error)
 
 
-def probing(probes: int = 4, **options: OptionValue) -> Auto:
-    return Auto(seed=0, probe=probes, **{"threshold": 0.5, **options})
+def probing(probes: int = 4, options: Mapping[str, OptionValue] = MappingProxyType({})) -> Auto:
+    return Auto(seed=0, **{"probe": probes, "threshold": 0.5, **options})
 
 
 def chosen(policy: Auto) -> str:
@@ -34,7 +37,7 @@ def chosen(policy: Auto) -> str:
     ],
 )
 def test_the_probes_decide(scores: tuple[float, ...], options: dict[str, OptionValue], name: str) -> None:
-    policy = probing(**options)
+    policy = probing(options=options)
     trials = policy.ask(9)
     assert [trial.action for trial in trials] == [PROPOSE] * 4
     for trial, score in zip(trials, scores, strict=True):
@@ -101,6 +104,6 @@ def test_the_count_holds_over_both_parts() -> None:
     policy = Auto(n=10)
     Driver(Random(right=0.0, unscored=0.0), width=3).run(policy)
     assert (policy.stopped, len(policy.tree)) == ("completed", 10)
-    few = probing(n=2)
+    few = probing(options={"n": 2})
     tell_all(few, [wrong(0.1)] * 2)
     assert (few.stopped, len(few.tree)) == ("completed", 2)
