@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from actorcritic.errors import InputError, PromptTooLong
@@ -128,7 +130,13 @@ class Api:
         except (PromptTooLong, InputError) as error:
             return JSONResponse({"error": {"message": f"maximum context length: {error}", "code": 400}}, 400)
         answer = self._chat_answer(body, given) if chat else self._completion_answer(body, given)
-        return JSONResponse(self.edit(answer) if self.edit else answer)
+        if self.edit:
+            answer = self.edit(answer)
+        return (
+            StreamingResponse(_chunks(answer), media_type="text/event-stream")
+            if body.get("stream")
+            else JSONResponse(answer)
+        )
 
     async def _echo(self, body: Json) -> Json:
         """Answer as vLLM does where a prompt of the hf engine is to be scored: its first token has no probability."""
@@ -234,6 +242,29 @@ class _Dropped(Response):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         raise ConnectionResetError
+
+
+async def _chunks(answer: Json) -> AsyncIterator[str]:
+    """Stream a chat answer as servers do: text in pieces, each tool call in a head and pieces of its arguments."""
+    (choice,) = answer["choices"]
+    message = choice["message"]
+    deltas: list[Json] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": piece} for piece in re.findall(r"\s*\S+\s*", message["content"] or "")]
+    for place, made in enumerate(message.get("tool_calls", ())):
+        name, arguments = made["function"]["name"], made["function"]["arguments"]
+        head = {"index": place, "id": made["id"], "type": "function", "function": {"name": name, "arguments": ""}}
+        deltas.append({"tool_calls": [head]})
+        pieces = [arguments[at : at + 5] for at in range(0, len(arguments), 5)]
+        deltas += [{"tool_calls": [{"index": place, "function": {"arguments": piece}}]} for piece in pieces]
+    head = {"id": answer["id"], "object": "chat.completion.chunk", "model": answer["model"]}
+    finish = "tool_calls" if message.get("tool_calls") else choice["finish_reason"]
+    chunks = [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    chunks.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+    chunks.append({**head, "choices": [], "usage": answer.get("usage")})
+    for chunk in chunks:
+        yield f"data: {json.dumps(chunk)}\n\n"
+        await asyncio.sleep(0)
+    yield "data: [DONE]\n\n"
 
 
 def _react(reaction: Reaction) -> Response:
