@@ -140,6 +140,8 @@ def _line(progress: Progress) -> str:
     parts = [f"step {progress.step} of {progress.steps}"]
     if progress.loss is not None:
         parts.append(f"loss {progress.loss:.4f}")
+    if progress.reward is not None:
+        parts.append(f"reward {progress.reward:.3f}")
     if progress.seconds_left is not None and progress.step < progress.steps:
         parts.append(f"{timedelta(seconds=round(progress.seconds_left))} left")
     return ", ".join(parts)
@@ -152,9 +154,12 @@ def _tell(report: TrainReport, folder: Path, *, as_json: bool) -> int:
         sys.stdout.write(f"{json.dumps({**asdict(report), **paths})}\n")
     else:
         left_out = "".join(f"\n  dropped {count:>6}  {reason}" for reason, count in report.dropped.items())
+        rewards = (
+            "" if report.first_reward is None else f", reward {report.first_reward:.3f} to {report.last_reward:.3f}"
+        )
         losses = "" if report.first_loss is None else f", loss {report.first_loss:.4f} to {report.last_loss:.4f}"
         sys.stdout.write(
-            f"{report.recipe} ({report.method}): {report.rows} rows, {report.steps} steps{losses}, "
+            f"{report.recipe} ({report.method}): {report.rows} rows, {report.steps} steps{rewards}{losses}, "
             f"{report.tokens} tokens in {report.seconds:.0f} s{left_out}\n"
         )
         if not report.interrupted:

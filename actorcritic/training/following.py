@@ -35,6 +35,8 @@ class StepRecord:
     """Of training up to here, in all processes that took part."""
     tokens: int
     """Read up to here."""
+    reward: float | None = None
+    """Mean of its completions; None = not trained by rewards."""
 
 
 class LossLog:
@@ -65,7 +67,8 @@ class LossLog:
 
 
 def _fields(record: StepRecord) -> dict[str, float]:
-    return {"step": record.step, "loss": record.loss, "seconds": record.seconds, "tokens": record.tokens}
+    reward = {} if record.reward is None else {"reward": record.reward}
+    return {"step": record.step, "loss": record.loss, "seconds": record.seconds, "tokens": record.tokens, **reward}
 
 
 def _read(path: Path) -> list[StepRecord]:
@@ -137,18 +140,21 @@ class Follower(TrainerCallback):
         self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **more: Any
     ) -> None:
         """Write a loss down and tell of it."""
-        loss = (logs or {}).get("loss")
-        if loss is None:
+        told = logs or {}
+        if told.get("loss") is None:
             return
-        passed = self._clock() - self._started
-        self._log.add(StepRecord(state.global_step, float(loss), self._before + passed, state.num_input_tokens_seen))
+        loss, passed = float(told["loss"]), self._clock() - self._started
+        reward = None if told.get("reward") is None else float(told["reward"])
+        tokens = int(state.num_input_tokens_seen)
+        self._log.add(StepRecord(state.global_step, loss, self._before + passed, tokens, reward))
         done, left = state.global_step - self._first, state.max_steps - state.global_step
         pace = passed / done if done else None
         self._hear(
             Progress(
                 step=state.global_step,
                 steps=state.max_steps,
-                loss=float(loss),
+                loss=loss,
+                reward=reward,
                 seconds_left=None if pace is None else pace * left,
             )
         )
@@ -156,8 +162,8 @@ class Follower(TrainerCallback):
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **more: Any) -> None:
         """Mark the checkpoint as whole, once it is on the disk."""
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        for state in self._kept:
-            state.save(folder)
+        for one in self._kept:
+            one.save(folder)
         for path in filter(Path.is_file, folder.iterdir()):
             with path.open("rb") as file:
                 os.fsync(file.fileno())
@@ -165,7 +171,7 @@ class Follower(TrainerCallback):
         self._saved = self._clock()
 
 
-def mean_of_last(records: Sequence[StepRecord]) -> float | None:
-    """Return the mean loss of the last tenth of the steps, of one step at least; None without any."""
-    last = records[-max(1, len(records) // 10) :]
-    return sum(record.loss for record in last) / len(last) if last else None
+def mean_of_last(values: Sequence[float]) -> float | None:
+    """Return the mean over the last tenth of the steps, of one step at least; None without any."""
+    last = values[-max(1, len(values) // 10) :]
+    return sum(last) / len(last) if last else None

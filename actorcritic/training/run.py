@@ -157,8 +157,9 @@ def _go(plan: _Plan, hear: Callable[[Progress], None], stopped: Callable[[], boo
         before = last_checkpoint(work.checkpoints)
         log = LossLog(out / LOG, 0 if before is None else before[1])
         built = plan.method.build(work)
-        for state in built.kept if before is not None else ():
-            state.load(before[0])
+        if before is not None:
+            for one in built.kept:
+                one.load(before[0])
         follower = Follower(log, plan.options.real("save_seconds"), hear, stopped, built.kept)
         built.trainer.remove_callback(transformers.PrinterCallback)
         built.trainer.add_callback(follower)
@@ -196,6 +197,7 @@ def _report(plan: _Plan, built: Built, log: LossLog) -> TrainReport:
     from actorcritic.training.following import mean_of_last  # noqa: PLC0415 - imports torch
 
     records = log.records
+    rewards = [record.reward for record in records if record.reward is not None]
     return TrainReport(
         recipe=plan.data.recipe,
         method=plan.method.name,
@@ -206,7 +208,9 @@ def _report(plan: _Plan, built: Built, log: LossLog) -> TrainReport:
         dropped=built.dropped,
         steps=records[-1].step if records else 0,
         first_loss=records[0].loss if records else None,
-        last_loss=mean_of_last(records),
+        last_loss=mean_of_last([record.loss for record in records]),
+        first_reward=rewards[0] if rewards else None,
+        last_reward=mean_of_last(rewards),
         seconds=round(log.seconds, 3),
         tokens=records[-1].tokens if records else 0,
         interrupted=True,

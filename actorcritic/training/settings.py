@@ -81,6 +81,8 @@ class Progress:
     """Mean per step since the last report; None = not known yet."""
     seconds_left: float | None
     """At the pace of this process; None = not known yet."""
+    reward: float | None = None
+    """Mean of this step's completions; None = not trained by rewards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,5 +110,9 @@ class TrainReport:
     """Of training, in all processes that took part; saving the result not counted."""
     tokens: int
     """Read in training, prompts included and padding not."""
+    first_reward: float | None = None
+    """Mean over the completions of the first step; None = not trained by rewards."""
+    last_reward: float | None = None
+    """Mean of the last tenth of the steps."""
     interrupted: bool = False
     """True = stopped before the end; `--resume` goes on."""

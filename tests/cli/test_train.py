@@ -47,6 +47,7 @@ class Player:
     def __init__(self) -> None:
         self.asked: list[TrainSettings | Path] = []
         self.interrupts = 0
+        self.rewarded = False
 
     def __call__(
         self, asked: TrainSettings | Path, *, hear: Callable[[Progress], None], stopped: Callable[[], bool]
@@ -60,8 +61,8 @@ class Player:
         hear(Progress(step=2, steps=3, loss=1.5, seconds_left=30.0))
         if stopped():
             return report(out, interrupted=True, steps=2)
-        hear(Progress(step=3, steps=3, loss=1.0, seconds_left=0.0))
-        return report(out)
+        hear(Progress(step=3, steps=3, loss=1.0, seconds_left=0.0, reward=0.75 if self.rewarded else None))
+        return report(out, first_reward=0.25, last_reward=0.75) if self.rewarded else report(out)
 
 
 @pytest.fixture
@@ -115,6 +116,13 @@ def test_progress_goes_to_stderr_and_the_result_to_stdout(
     ]
 
 
+def test_rewards_are_told_where_there_are_any(command: Command, player: Player, data: Path, tmp_path: Path) -> None:
+    player.rewarded = True
+    done = command(*asked(data, tmp_path / "out"))
+    assert done.err.splitlines()[-1] == "step 3 of 3, loss 1.0000, reward 0.750"
+    assert "3 steps, reward 0.250 to 0.750, loss 2.0000 to 1.0000" in done.out
+
+
 def test_json_is_one_object_and_nothing_else(command: Command, player: Player, data: Path, tmp_path: Path) -> None:
     done = command(*asked(data, tmp_path / "out", "--json"))
     assert json.loads(done.out) == {
@@ -130,6 +138,8 @@ def test_json_is_one_object_and_nothing_else(command: Command, player: Player, d
         "last_loss": 1.0,
         "seconds": 4.2,
         "tokens": 99,
+        "first_reward": None,
+        "last_reward": None,
         "interrupted": False,
     }
 

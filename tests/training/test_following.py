@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers.trainer_callback import TrainerControl, TrainerState
 
-from actorcritic.training.following import Follower, LossLog, StepRecord, last_checkpoint, mean_of_last
+from actorcritic.training.following import Follower, LossLog, last_checkpoint, mean_of_last
 from actorcritic.training.settings import Progress
 
 
@@ -106,6 +106,14 @@ def test_what_is_no_loss_is_passed_over(tmp_path: Path) -> None:
     assert run.heard == []
 
 
+def test_a_reward_is_told_and_kept(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.state.global_step = 1
+    run.follower.on_log(run.args, run.state, TrainerControl(), logs={"loss": 0.0, "reward": 0.75})
+    assert run.heard[0].reward == 0.75
+    assert [record.reward for record in LossLog(tmp_path / "log.jsonl", 1).records] == [0.75]
+
+
 def test_losses_seconds_and_tokens_add_up_over_processes(tmp_path: Path) -> None:
     first = Run(tmp_path)
     first.steps(5)
@@ -134,7 +142,6 @@ def test_only_a_whole_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
 
 
 def test_the_last_loss_is_a_mean_over_a_tenth() -> None:
-    records = [StepRecord(step, float(step), 0.0, 0) for step in range(20)]
-    assert mean_of_last(records) == 18.5
-    assert mean_of_last(records[:3]) == 2.0
+    assert mean_of_last([float(step) for step in range(20)]) == 18.5
+    assert mean_of_last([0.0, 1.0, 2.0]) == 2.0
     assert mean_of_last([]) is None
