@@ -107,7 +107,7 @@ class Encoder:
         return self._known(whole[len(asked) :])
 
     def _messages(self, chat: JsonValue) -> list[ChatMessage]:
-        said = chat if isinstance(chat, list) else [{"role": "user", "content": chat}]
+        said: list[JsonValue] = chat if isinstance(chat, list) else [{"role": "user", "content": chat}]
         return [cast("ChatMessage", _each_text(message, self._broken)) for message in said]
 
     def _encode(self, text: str, *, special: bool) -> list[int]:

@@ -57,13 +57,15 @@ def anchored_losses(logits: Tensor, reference: Tensor, words: Tensor, anchor: fl
     logs = F.log_softmax(logits.float(), -1)
     chosen = logs.gather(-1, words[:, None]).squeeze(-1)
     divergence = F.kl_div(logs, F.log_softmax(reference.float(), -1), reduction="none", log_target=True).sum(-1)
-    return -chosen.exp().detach() * chosen + anchor * divergence
+    losses: Tensor = -chosen.exp().detach() * chosen + anchor * divergence
+    return losses
 
 
 def nuclear_norm(logits: Tensor) -> Tensor:
     """Return the sum of the singular values of [N, V], through the N x N matrix of its rows' products."""
     rows = logits.double()
-    return torch.linalg.eigvalsh(rows @ rows.T).clamp(min=0).sqrt().sum()
+    squares: Tensor = torch.linalg.eigvalsh(rows @ rows.T)
+    return squares.clamp(min=0).sqrt().sum()
 
 
 class Projector:
@@ -94,7 +96,8 @@ class Projector:
         """Return [rows * columns] numbers of the logits [N, V] of one row."""
         left, signs = self._left.to(logits.device), self._word_signs.to(logits.device)
         mixed = (left[:, : logits.shape[0]] @ logits.float()) * signs
-        return (torch.fft.fft(mixed, dim=-1).real[:, self._kept_words.to(logits.device)] * self._scale).flatten()
+        kept: Tensor = torch.fft.fft(mixed, dim=-1).real[:, self._kept_words.to(logits.device)]
+        return (kept * self._scale).flatten()
 
 
 class UtilityDiversity:

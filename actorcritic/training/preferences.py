@@ -7,8 +7,7 @@ was loaded, before the first step; no second model is built. TRL prepares nothin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from actorcritic.export.recipe import Columns, Drop
 from actorcritic.search.options import choice, number
@@ -23,7 +22,7 @@ __all__ = ["DPO", "REWARD", "SIMPO", "TPO", "preferred", "rewarded", "side_by_si
 LOGGED = ("ref_chosen_logps", "ref_rejected_logps")
 """Sums of the log-probabilities of a row's two completions under the policy that wrote them."""
 
-Made = tuple[Mapping[str, Any], int]
+_Made: TypeAlias = tuple[Mapping[str, Any], int]
 
 
 def _pairs(row: Columns, encoder: Encoder, names: Sequence[str]) -> list[Pair] | Drop:
@@ -37,7 +36,7 @@ def _pairs(row: Columns, encoder: Encoder, names: Sequence[str]) -> list[Pair] |
     return pairs
 
 
-def preferred(row: Columns, encoder: Encoder) -> Made | Drop:
+def preferred(row: Columns, encoder: Encoder) -> _Made | Drop:
     """Return DPO's columns: `prompt_ids`, `chosen_ids`, `rejected_ids`, and the logged reference where there is one."""
     pairs = _pairs(row, encoder, ("chosen", "rejected"))
     if isinstance(pairs, Drop):
@@ -48,7 +47,7 @@ def preferred(row: Columns, encoder: Encoder) -> Made | Drop:
     return {**columns, **logged}, max(map(len, pairs))
 
 
-def rewarded(row: Columns, encoder: Encoder) -> Made | Drop:
+def rewarded(row: Columns, encoder: Encoder) -> _Made | Drop:
     """Return the columns of a reward model's trainer: both sides whole, as `chosen_ids` and `rejected_ids`."""
     pairs = _pairs(row, encoder, ("chosen", "rejected"))
     if isinstance(pairs, Drop):
@@ -57,7 +56,7 @@ def rewarded(row: Columns, encoder: Encoder) -> Made | Drop:
     return {"chosen_ids": chosen, "rejected_ids": rejected}, max(map(len, pairs))
 
 
-def side_by_side(row: Columns, encoder: Encoder) -> Made | Drop:
+def side_by_side(row: Columns, encoder: Encoder) -> _Made | Drop:
     """Return SimPO's columns, as TRL's CPOTrainer makes them: ids, masks and labels of both sides and of the prompt."""
     pairs = _pairs(row, encoder, ("chosen", "rejected"))
     if isinstance(pairs, Drop):
@@ -73,7 +72,7 @@ def side_by_side(row: Columns, encoder: Encoder) -> Made | Drop:
     return columns, max(map(len, pairs))
 
 
-def trebled(row: Columns, encoder: Encoder) -> Made | Drop:
+def trebled(row: Columns, encoder: Encoder) -> _Made | Drop:
     """Return TPO's columns: DPO's, and `reference_ids`, the gold solution."""
     pairs = _pairs(row, encoder, ("chosen", "rejected", "reference"))
     if isinstance(pairs, Drop):
@@ -126,9 +125,9 @@ def _finish(work: Work, model: Any, encoded: Encoded, trainer: Any, config: Any,
     )
 
 
-def _encode(work: Work, encode: Callable[[Columns, Encoder], Made | Drop]) -> tuple[Encoded, dict[str, Any]]:
+def _encode(work: Work, encode: Callable[[Columns, Encoder], _Made | Drop]) -> tuple[Encoded, dict[str, Any]]:
     """Return the rows, and the arguments that follow from them; a row of two sides counts twice."""
-    encoded = encode_rows(work.data.rows, partial(encode, encoder=work.encoder), work.limit)
+    encoded = encode_rows(work.data.rows, lambda row: encode(row, work.encoder), work.limit)
     return encoded, work.arguments(len(encoded.rows), 2 * encoded.longest)
 
 
@@ -156,8 +155,7 @@ def _build_simpo(work: Work) -> Built:
     home = "trl.experimental.cpo"
     # Prepared rows are never cut, but a missing limit would count as 512.
     config = require(home).CPOConfig(**arguments, max_length=work.limit, remove_unused_columns=False)
-    alone = {"tokenize_row": lambda self, feature, model=None: feature, "_track_num_input_tokens": _count_sides}
-    trainer = _trainer(home, "CPOTrainer", **alone)
+    trainer = _trainer(home, "CPOTrainer", tokenize_row=_as_it_is, _track_num_input_tokens=_count_sides)
     return _finish(work, load_base(work.base), encoded, trainer, config)
 
 

@@ -73,7 +73,8 @@ class Masked:
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """Mask, then go on."""
         step = cast("_Trainer", self).state.global_step
-        return cast("Any", super()).training_step(model, self.masking.apply(inputs, step), num_items_in_batch)
+        after = cast("Any", super())
+        return cast("Tensor", after.training_step(model, self.masking.apply(inputs, step), num_items_in_batch))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,4 +162,4 @@ class Choosing:
         """Choose, then go on; the loss is the mean over the tokens of the rows that were chosen."""
         ready = cast("_Trainer", self)._prepare_inputs(inputs)
         # The number of tokens of the step counts rows that are not learnt.
-        return cast("Any", super()).training_step(model, self.choice.apply(model, ready), None)
+        return cast("Tensor", cast("Any", super()).training_step(model, self.choice.apply(model, ready), None))

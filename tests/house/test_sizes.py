@@ -11,6 +11,7 @@ FUNCTION_LINES = 60
 ALLOWED: dict[str, str] = {
     "actorcritic/cli/bench.py:bench": "one parameter per option of the command, and each handed on by its name",
     "actorcritic/cli/collect.py:collect": "one parameter per option of the command, and each handed on by its name",
+    "actorcritic/cli/train.py:train": "one parameter per option of the command, and each handed on by its name",
     "actorcritic/cli/solve.py:solve": "one parameter per option of the command, and each handed on by its name",
 }
 """`path` or `path:function` to the reason why it may be longer."""

@@ -110,7 +110,7 @@ def test_a_chat_needs_a_template() -> None:
 
 @given(st.lists(st.integers(min_value=1, max_value=9), min_size=1), st.integers(min_value=1, max_value=9))
 def test_a_row_is_whole_or_counted_never_cut(lengths: list[int], limit: int) -> None:
-    rows = [{"input_ids": list(range(length))} for length in lengths]
+    rows: list[Any] = [{"input_ids": list(range(length))} for length in lengths]
 
     def encode(row: Any) -> tuple[dict[str, Any], int]:
         return {"ids": row["input_ids"]}, len(row["input_ids"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -80,7 +81,8 @@ def test_at_the_base_the_anchor_weighs_nothing() -> None:
 
 def test_the_weight_of_the_likelihood_passes_no_gradient() -> None:
     logits = torch.tensor([[1.0, 0.0, -1.0]], requires_grad=True)
-    anchored_losses(logits, logits.detach(), torch.tensor([0]), 0.0).sum().backward()
+    loss: Any = anchored_losses(logits, logits.detach(), torch.tensor([0]), 0.0).sum()
+    loss.backward()
     p = logits.detach().softmax(-1)
     # d(-log p)/dlogits = p - onehot, weighted by the constant p of the word.
     expected = p[0, 0] * (p - torch.tensor([[1.0, 0.0, 0.0]]))

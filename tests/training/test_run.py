@@ -128,7 +128,7 @@ def test_a_recipes_own_mask_is_taken_as_it_is(runs: Runs) -> None:
 
 
 def test_an_adapter_is_saved_and_merged(runs: Runs) -> None:
-    from peft import PeftModel  # noqa: PLC0415 - only where the extra `train` is
+    peft: Any = pytest.importorskip("peft")
     from transformers import AutoModelForCausalLM  # noqa: PLC0415 - heavy
 
     report = runs.train("rft", solved_rows(), epochs=3, lora_rank=4)
@@ -137,7 +137,7 @@ def test_an_adapter_is_saved_and_merged(runs: Runs) -> None:
     home = cast("Any", AutoModelForCausalLM)
     base = home.from_pretrained(ACTOR, dtype=torch.float32)
     plain = base(ids).logits
-    adapted = cast("Any", PeftModel).from_pretrained(base, report.adapter)(ids).logits
+    adapted = peft.PeftModel.from_pretrained(base, report.adapter)(ids).logits
     # Transformers finds the base through the adapter's own configuration.
     direct = home.from_pretrained(report.adapter, dtype=torch.float32)(ids).logits
     merged = home.from_pretrained(report.model, dtype=torch.float32)(ids).logits

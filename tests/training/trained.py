@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -70,7 +70,7 @@ class Runs:
 
 def weights(report: TrainReport) -> dict[str, torch.Tensor]:
     """Return the weights that a run saved."""
-    return cast("dict[str, torch.Tensor]", load_file(report.model / "model.safetensors"))
+    return load_file(report.model / "model.safetensors")
 
 
 def same_weights(one: TrainReport, other: TrainReport) -> bool:
