@@ -142,6 +142,10 @@ class UsagesRecord(_Strict):
     reward_model: UsageRecord = UsageRecord()
     total_tokens: int = 0
     """Logical tokens, all models."""
+    environment_steps: int = 0
+    """Steps in environments, those of a replay left out."""
+    replayed_steps: int = 0
+    """Steps that were taken again in order to come back to a state."""
 
 
 class FailureRecord(_Strict):
@@ -161,6 +165,8 @@ class ResultRecord(_Strict):
     correct: bool | None
     solution: SolutionRecord | None
     critique: CritiqueRecord | None
+    reward: float | None = None
+    """What a reward model, a verifier or an environment gave the answer, in [0, 1]."""
     strategy: str
     attempts: int
     usage: UsagesRecord

@@ -48,6 +48,7 @@ def record_of(result: ProblemResult, facts: RunFacts, *, correct: bool | None = 
         correct=correct,
         solution=None if attempt is None else _solution(attempt.solution),
         critique=None if attempt is None or attempt.critique is None else _critique(attempt.critique),
+        reward=None if attempt is None or attempt.reward is None else attempt.reward.score,
         strategy=facts.strategy,
         attempts=result.attempts,
         usage=_usages(result.spend),
@@ -94,4 +95,6 @@ def _usages(spend: Spend) -> UsagesRecord:
         critic=of("critic"),
         reward_model=of("reward_model"),
         total_tokens=spend.total.logical_tokens,
+        environment_steps=spend.steps.taken if spend.steps is not None else 0,
+        replayed_steps=spend.steps.replayed if spend.steps is not None else 0,
     )
