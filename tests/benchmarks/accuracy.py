@@ -38,13 +38,9 @@ THRICE = {128: 384, 256: 768}
 SEEDS = (1, 2, 3)
 NO_CRITIC = ("greedy", "majority", "best-of-n:score=logprob", "revise:locate=least-confident")
 CEILING = "revise@oracle"
-BEST = {
-    "countdown-3": ("best-of-n", "revise", "beam", "dvts", "mcts"),
-    "countdown-4": ("best-of-n", "revise", "beam", "dvts", "mcts"),
-    "sudoku": ("best-of-n", "revise", "beam", "dvts", "mcts"),
-}
-"""By accuracy on 200 problems of the development split, best-of-n and revise in any case."""
-TREES = ("beam", "dvts", "particle", "mcts", "ab-mcts")
+BEST = ("best-of-n", "revise", "auto", "mcts", "ab-mcts")
+"""Of what was tried on 200 problems of the development split; ab-mcts stands for what a peer has too."""
+TREES = ("mcts", "ab-mcts")
 SAMPLES = 16
 """Of the actor per problem, to tell hard problems from easy ones; under a seed that no run has."""
 
@@ -54,7 +50,7 @@ SAMPLES = 16
 
 def bench(folder: Path, arguments: Sequence[str]) -> int:
     """Run a comparison, or go on with it; nothing where it has ended."""
-    if (folder / "bench.json").exists() and _report_in(folder).complete:
+    if _ended(folder):
         return 0
     if (folder / "run.json").exists():
         return run(["bench", "--resume", str(folder)])
@@ -63,16 +59,18 @@ def bench(folder: Path, arguments: Sequence[str]) -> int:
 
 def run_part(part: str, task: str, options: argparse.Namespace) -> int:
     """Run one part of a family and return the exit code."""
-    folder: Path = options.out / f"{part}-{task}"
     common = ["--task", task, "--concurrency", str(options.concurrency)]
     if part == "all":
         strategies = ["--strategies", ";".join(STRATEGIES)]
-        return bench(folder, [*common, *strategies, "--limit", str(options.all_limit), "--budgets", ALL_BUDGETS])
+        common += [*strategies, "--limit", str(options.all_limit), "--budgets", ALL_BUDGETS]
+        return bench(options.out / f"all-{task}", common)
     if part == "best":
-        strategies = ["--strategies", ";".join(_unique((*BEST[task], *NO_CRITIC, CEILING)))]
-        budgets = ",".join(map(str, sorted({*BUDGETS, *THRICE.values()})))
-        seeds = ["--seeds", ",".join(map(str, options.seeds))]
-        return bench(folder, [*common, *strategies, "--limit", str(options.limit), "--budgets", budgets, *seeds])
+        common += ["--strategies", ";".join((*BEST, *NO_CRITIC, CEILING)), "--limit", str(options.limit)]
+        common += ["--budgets", ",".join(map(str, sorted({*BUDGETS, *THRICE.values()})))]
+        # A folder per seed: seeds share no samples, and one that has ended counts whatever becomes of the next.
+        return max(
+            bench(options.out / f"best-{task}-{seed}", [*common, "--seeds", str(seed)]) for seed in options.seeds
+        )
     from tests.benchmarks.peers.__main__ import main as run_peers  # noqa: PLC0415 - of the extra `peers`
 
     for seed in options.seeds:
@@ -176,19 +174,18 @@ def best_at(cells: Cells, budget: int, among: Sequence[str], problems: set[str] 
 
 def questions(task: str, cells: Cells, peers: Sequence[str], hard: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what the issue asks of a family's figures, each with its paired difference."""
-    ours = BEST[task]
     for budget in BUDGETS:
-        best, peer = best_at(cells, budget, ours), best_at(cells, budget, peers)
+        best, peer = best_at(cells, budget, BEST), best_at(cells, budget, peers)
         if best and peer and (found := compare(cells, (best, budget), (peer, budget))):
             yield "our best above the best peer", found
     for budget, more in THRICE.items():
-        best, plain = best_at(cells, budget, ours, hard), best_at(cells, more, NO_CRITIC, hard)
+        best, plain = best_at(cells, budget, BEST, hard), best_at(cells, more, NO_CRITIC, hard)
         if best and plain and (found := compare(cells, (best, budget), (plain, more), hard)):
             yield "critique at k above no critique at 3k, hardest half", found
     for budget in BUDGETS:
         if task == "sudoku" and (found := compare(cells, ("revise", budget), ("best-of-n", budget))):
             yield "revise above best-of-n", found
-        tree = best_at(cells, budget, [name for name in ours if name.partition(":")[0] in TREES])
+        tree = best_at(cells, budget, TREES)
         if task == "countdown-4" and tree and (found := compare(cells, (tree, budget), ("best-of-n", budget))):
             yield "tree search above best-of-n", found
 
@@ -218,18 +215,22 @@ def report_task(task: str, options: argparse.Namespace) -> dict[str, Any]:
         print(f"\n{task}: every strategy, {report.problems} held-out problems, 1 seed\n")
         print("\n".join(table(cells, report.strategies, report.budgets, 1)))
         found["all"] = [row.model_dump() for row in report.rows]
-    if not (out / f"best-{task}" / "bench.json").exists():
+    seeds = [folder for folder in sorted(out.glob(f"best-{task}-*")) if _ended(folder)]
+    if not seeds:
         return found
-    report = _report_in(out / f"best-{task}")
-    cells = cells_of(read_rows(out / f"best-{task}" / "rows.jsonl"))
+    cells = cells_of([row for folder in seeds for row in read_rows(folder / "rows.jsonl")])
     files = sorted(out.glob(f"peers-{task}-*.jsonl"))
     theirs = cells_of([row for file in files for row in read_rows(file)])
-    peers = _unique(name for name, _ in theirs)
-    print(f"\n{task}: {report.problems} held-out problems, {len(report.seeds)} seeds; peers {len(files)} seeds\n")
-    print("\n".join(table({**cells, **theirs}, [*report.strategies, *peers], BUDGETS, len(report.seeds))))
-    found["best"] = [row.model_dump() for row in report.rows]
-    found["peers"] = {f"{name}@{budget}": round(fmean(cell.values()), 4) for (name, budget), cell in theirs.items()}
-    found["answers"] = []
+    peers = list(dict.fromkeys(name for name, _ in theirs))
+    problems = len(cells[BEST[0], BUDGETS[0]])
+    print(f"\n{task}: {problems} held-out problems, {len(seeds)} seeds (peers: {len(files)})\n")
+    print("\n".join(table(cells, [*BEST, *NO_CRITIC, CEILING], BUDGETS, len(seeds))))
+    if peers:
+        print("\n".join(list(table(theirs, peers, BUDGETS, len(files)))[2:]))
+    found |= {"problems": problems, "seeds": len(seeds), "peer_seeds": len(files), "answers": []}
+    found["accuracies"] = {
+        f"{name}@{budget}": round(fmean(cell.values()), 4) for (name, budget), cell in {**cells, **theirs}.items()
+    }
     for question, answer in questions(task, {**cells, **theirs}, peers, hardest_half(rates_of(task, options))):
         (first, budget), (second, other) = answer["first"], answer["second"]
         low, high = answer["interval"]
@@ -247,8 +248,8 @@ def _report_in(folder: Path) -> BenchReport:
     return BenchReport.model_validate_json((folder / "bench.json").read_text(encoding="utf-8"))
 
 
-def _unique(names: Iterator[str] | Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(names))
+def _ended(folder: Path) -> bool:
+    return (folder / "bench.json").exists() and _report_in(folder).complete
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
