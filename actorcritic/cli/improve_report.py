@@ -1,0 +1,132 @@
+"""What `improve` shows a person: a table of all rounds, gains by difficulty, and a picture of both."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from actorcritic.training.improve.plan import METHODS
+from actorcritic.training.improve.report import Comparison, ImproveReport, ImproveRow
+
+__all__ = ["draw_rounds", "print_report"]
+
+WIDTH = 130
+"""Columns where stdout is no terminal."""
+
+
+def print_report(report: ImproveReport) -> None:
+    """Print every round, what it cost, and at the end which method is ahead of which, and on which problems."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    seeds = f"{len(report.seeds)} seed{'s' if len(report.seeds) > 1 else ''} of the last round"
+    title = f"{report.task}: {report.problems} held-out problems, 95% intervals, {seeds}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("method")
+    table.add_column("round", justify="right")
+    table.add_column("critic")
+    for name in ("accuracy", "interval", "pass@5", "majority@5", "easy 1  2  3  4  5 hard", "tokens", "explored"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in report.rows:
+        table.add_row(*_cells(row), end_section=row.with_critic)
+    console.print(table)
+    worse = [row for row in report.rows if not row.promoted and not row.with_critic]
+    for row in worse:
+        console.print(
+            f"{row.method}, round {row.round}: worse than before on the development problems "
+            f"({row.development:.1%}), so not promoted."
+        )
+    for pair in report.paired:
+        console.print(_sentence(pair), markup=False)
+
+
+def _cells(row: ImproveRow) -> tuple[str, ...]:
+    fifths = " ".join(f"{100 * each.accuracy:3.0f}" for each in row.by_quintile)
+    return (
+        "" if row.with_critic else row.method,
+        "" if row.with_critic else f"{row.round}{'' if row.promoted else ' ✗'}",
+        "with" if row.with_critic else "alone",
+        f"{row.accuracy:.1%}",
+        f"{row.ci_low:.1%} – {row.ci_high:.1%}",
+        f"{row.pass_at_5:.1%}",
+        f"{row.majority_at_5:.1%}",
+        fifths,
+        f"{row.tokens:.1f}",
+        "" if row.with_critic else f"{row.cost.explore_tokens:,}",
+    )
+
+
+def _sentence(pair: Comparison) -> str:
+    """Say how far apart two methods are, and where."""
+    side = "with the critic" if pair.with_critic else "alone"
+    beyond = "beyond the noise" if pair.ci_low > 0 or pair.ci_high < 0 else "within the noise"
+    fifths = " ".join(f"{100 * value:+.1f}" for value in pair.by_quintile)
+    return (
+        f"{pair.first} against {pair.second}, {side}: {100 * pair.difference:+.1f} points "
+        f"({100 * pair.ci_low:+.1f} to {100 * pair.ci_high:+.1f}), {beyond}; by fifth from easy to hard {fifths}."
+    )
+
+
+def draw_rounds(report: ImproveReport, path: Path) -> bool:
+    """Draw accuracy over rounds and by difficulty; False where matplotlib is not installed."""
+    try:
+        # By name, since the extra may be missing; and without pyplot, which keeps figures of its own.
+        figures = importlib.import_module("matplotlib.figure")
+    except ImportError:
+        return False
+    figure = figures.Figure(figsize=(12, 5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    colours = {name: f"C{place}" for place, name in enumerate(("base", *METHODS))}
+    for row in report.rows:
+        if row.method in ("base", "sft"):
+            style = "-" if row.with_critic else ":"
+            left.axhline(row.accuracy, color=colours[row.method], linestyle=style, linewidth=1)
+    for method in report.methods:
+        for with_critic in (False, True):
+            rows = [row for row in report.rows if row.method == method and row.with_critic == with_critic]
+            label = f"{method}, {'with the critic' if with_critic else 'alone'}"
+            style = "-" if with_critic else "--"
+            if method != "sft":
+                left.errorbar(
+                    [row.round for row in rows],
+                    [row.accuracy for row in rows],
+                    yerr=_bars(rows),
+                    color=colours[method],
+                    linestyle=style,
+                    marker="o",
+                    capsize=2,
+                )
+            fifths = rows[-1].by_quintile if rows else []
+            right.plot(
+                [each.quintile for each in fifths],
+                [each.accuracy for each in fifths],
+                color=colours[method],
+                linestyle=style,
+                marker="o",
+                label=label,
+            )
+    base = next((row for row in report.rows if row.method == "base" and not row.with_critic), None)
+    if base is not None:
+        levels = [each.quintile for each in base.by_quintile]
+        right.plot(levels, [each.accuracy for each in base.by_quintile], color="C0", label="base, alone")
+    _axes(left, report, right)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.savefig(path, dpi=150)
+    return True
+
+
+def _axes(left: object, report: ImproveReport, right: object) -> None:
+    for axes, words, ticks in ((left, "round", report.rounds), (right, "difficulty: easiest to hardest fifth", 5)):
+        axes.set_xlabel(words)  # type: ignore[attr-defined]
+        axes.set_xticks(range(1, ticks + 1))  # type: ignore[attr-defined]
+        axes.set_ylabel(f"greedy accuracy on {report.problems} held-out problems")  # type: ignore[attr-defined]
+        axes.grid(visible=True, alpha=0.3)  # type: ignore[attr-defined]
+
+
+def _bars(rows: Sequence[ImproveRow]) -> tuple[list[float], list[float]]:
+    """Return how far the intervals reach below and above; never negative, whatever rounding did."""
+    below = [max(0.0, row.accuracy - row.ci_low) for row in rows]
+    return below, [max(0.0, row.ci_high - row.accuracy) for row in rows]
