@@ -19,6 +19,7 @@ from actorcritic.training.bases import Base, find_base, load_base
 from actorcritic.training.folders import SETTINGS, read_run
 from actorcritic.training.libraries import require
 from actorcritic.training.rl.background import Background
+from actorcritic.training.rl.logged import build_logged
 from actorcritic.training.rl.rewarding import Rewards
 from actorcritic.training.rl.rollouts import CRITIQUES, Rollout, Sampler, mixed_group, two_turns
 from actorcritic.training.rl.rows import Row
@@ -35,6 +36,9 @@ _Group = Callable[[Sequence[Row], Sampler, str], Coroutine[Any, Any, Sequence[Ro
 def _build_critique_grpo(work: Work) -> Built:
     from actorcritic.training.rl.trainers import CritiqueGrpoTrainer  # noqa: PLC0415 - imports torch
 
+    gamma = float(setting_of(work, "gamma", 0.1))
+    if "advantage" in work.data.rows[0]:
+        return build_logged(work, gamma)
     prepared = prepare(work)
     named = str(work.data.rows[0]["critique"])
     kind = next((kind for kind in CRITIQUES if kind == named), None)
@@ -49,7 +53,7 @@ def _build_critique_grpo(work: Work) -> Built:
     rewards = [_column("reward", "solution")]
     bonus = float(setting_of(work, "entropy_coef", 0.001))
     trainer = _trainer(work, prepared, CritiqueGrpoTrainer, group, roles, rewards=rewards, entropy_coef=bonus)
-    trainer.gamma = float(setting_of(work, "gamma", 0.1))
+    trainer.gamma = gamma
     return _built(work, prepared, trainer)
 
 
@@ -200,8 +204,8 @@ def _hold_to(trainer: Any, base: Base) -> None:
 
 CRITIQUE_GRPO = Method(
     name="critique-grpo",
-    datasets=frozenset({"prompt-only"}),
-    columns=("prompt", "problem", "checker", "critique"),
+    datasets=frozenset({"prompt-only", "prompt-completion"}),
+    columns=("prompt", "problem|completion", "checker|is_refined", "critique|advantage"),
     build=_build_critique_grpo,
     options=(
         *RL_OPTIONS,
