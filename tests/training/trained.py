@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,7 @@ class Runs:
     def broken(self, settings: TrainSettings, after: int) -> TrainReport:
         """Train the same in another folder, stopped after some steps and gone on with."""
         told: list[Progress] = []
-        other = TrainSettings(
-            **{
-                **{name: getattr(settings, name) for name in TrainSettings.__slots__},
-                "out": settings.out.with_name(f"{settings.out.name}-broken"),
-            }
-        )
+        other = replace(settings, out=settings.out.with_name(f"{settings.out.name}-broken"))
         first = train(other, hear=told.append, stopped=lambda: len(told) >= after)
         assert first.interrupted and 0 < first.steps < told[0].steps
         assert not (other.out / "model").exists()
