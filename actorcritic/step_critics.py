@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from inspect import isawaitable
+from typing import Any
 
 from actorcritic.agent_steps import (
     AgentStep,
@@ -93,12 +94,12 @@ class FunctionStepCritic:
             InputError: the function returned something else than a judgement.
         """
         result = self._function(step)
-        judgement: object = await result if isawaitable(result) else result
-        if judgement is None:
+        said: Any = await result if isawaitable(result) else result
+        if said is None:
             return Judgement.unscored("nothing to say")
-        if not isinstance(judgement, Judgement):
-            raise InputError(f"the critic {self._name} returned {judgement!r}: return a Judgement, or None")
-        return judgement
+        if isinstance(said, Judgement):
+            return said
+        raise InputError(f"the critic {self._name} returned {said!r}: return a Judgement, or None")
 
 
 class AnswerStepCritic:

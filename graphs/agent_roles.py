@@ -81,5 +81,5 @@ def _critic_of(critic: AnyStepCritic) -> StepCritic:
     if isinstance(one, str) or is_chat_model(one) or hasattr(one, "generate"):
         return ModelStepCritic(engine_of(one, role="the critic"))
     if callable(one):
-        return FunctionStepCritic(one)
+        return FunctionStepCritic(cast("Any", one))
     raise InputError(f"{one!r} is no step critic: give a model, a function of a step, 'human' or a StepCritic")

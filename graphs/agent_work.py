@@ -87,8 +87,9 @@ class AgentWork:
             on_call=self._called,
         )
         started = time.monotonic()
+        clock = asyncio.timeout(progress.seconds_left)
         try:
-            async with asyncio.timeout(progress.seconds_left) as clock:
+            async with clock:
                 return await call(meter)
         except TimeoutError:
             if clock.expired():

@@ -22,12 +22,12 @@ from actorcritic.graphs.agent_roles import AnyStepCritic, critics_of, engine_of
 from actorcritic.graphs.agent_state import ToolAgentInput, ToolAgentOutput, ToolAgentSettings, ToolAgentState, ToolTask
 from actorcritic.graphs.results import RunFacts
 from actorcritic.loading import Model
-from actorcritic.protocols import Engine
+from actorcritic.protocols import Engine, EngineInfo
 from actorcritic.step_critics import ModelStepCritic
 from actorcritic.tools.running import AgentTool, ToolBox
 from actorcritic.trajectory.agent_log import AgentLog
 from actorcritic.trajectory.provenance import ModelOrigin, Provenance, provenance_config
-from actorcritic.types import Role
+from actorcritic.types import JsonValue, Role
 
 __all__ = ["ToolAgentGraph", "tool_agent_graph"]
 
@@ -69,8 +69,7 @@ def tool_agent_graph(
         raise InputError(f"{engine.info.name} takes no tools: choose a model that calls tools")
     box = ToolBox(tools, seconds=chosen.tool_seconds, output=chosen.tool_output, passes=(GraphBubbleUp,))
     critics = critics_of(critic, model, engine)
-    models: list[tuple[Role, Engine]] = [("actor", engine)]
-    models += [("critic", one.engine) for one in critics if isinstance(one, ModelStepCritic)]
+    judges = [one.engine for one in critics if isinstance(one, ModelStepCritic)]
     oracle = any(one.oracle for one in critics)
     events = log if log is not None else AgentLog()
     facts = RunFacts(
@@ -78,13 +77,13 @@ def tool_agent_graph(
         seed=chosen.seed,
         width=1,
         oracle=oracle,
-        budget="hard" if all(one.info.capabilities.exact_counts for _, one in models) else "estimated",
+        budget="hard" if all(one.info.capabilities.exact_counts for one in (engine, *judges)) else "estimated",
         run=events.run,
     )
     provenance = Provenance(
-        library=_version(), strategy=STRATEGY, seed=chosen.seed, width=1, oracle=oracle, models=_origins(models)
+        library=_version(), strategy=STRATEGY, seed=chosen.seed, width=1, oracle=oracle, models=_origins(engine, judges)
     )
-    config = provenance_config(provenance) | {"critics": [one.name for one in critics]}
+    config: dict[str, JsonValue] = {**provenance_config(provenance), "critics": [one.name for one in critics]}
     return _compile(
         AgentDesk(engine=engine, box=box, critics=critics, settings=chosen, log=events, facts=facts, config=config)
     )
@@ -106,9 +105,12 @@ def _compile(desk: AgentDesk) -> ToolAgentGraph:
     return graph.compile(name="tool_agent").with_config(recursion_limit=limit)
 
 
-def _origins(models: Sequence[tuple[Role, Engine]]) -> tuple[ModelOrigin, ...]:
-    infos = [(role, engine.info) for role, engine in models]
-    return tuple(ModelOrigin(role=role, name=i.name, model=i.model, licence=i.licence) for role, i in infos)
+def _origins(actor: Engine, judges: Sequence[Engine]) -> tuple[ModelOrigin, ...]:
+    return (_origin("actor", actor.info), *(_origin("critic", judge.info) for judge in judges))
+
+
+def _origin(role: Role, info: EngineInfo) -> ModelOrigin:
+    return ModelOrigin(role=role, name=info.name, model=info.model, licence=info.licence)
 
 
 def _version() -> str | None:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union, cast
 
 from actorcritic.agent_steps import ToolResult, cut_text, read_arguments
@@ -103,8 +104,9 @@ class ToolBox:
         started = time.monotonic()
         limits = [limit for limit in (self._seconds, seconds) if limit is not None]
         limit = min(limits, default=None)
+        clock = asyncio.timeout(limit)
         try:
-            async with asyncio.timeout(limit) as clock:
+            async with clock:
                 message = await self._invoke(call, invoke)
         except TimeoutError as error:
             if clock.expired():
@@ -156,7 +158,7 @@ def _tool_of(tool: AgentTool) -> BaseTool:
         return tool
     if not callable(tool):
         raise InputError(f"{tool!r} is no tool: give a LangChain tool, or a function with type hints and a docstring")
-    awaits = asyncio.iscoroutinefunction(tool)
+    awaits = iscoroutinefunction(tool)
     try:
         return StructuredTool.from_function(None if awaits else tool, tool if awaits else None, parse_docstring=False)
     except ValueError as error:

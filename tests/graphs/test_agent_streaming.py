@@ -58,7 +58,8 @@ async def test_tokens_and_events_stream_as_they_come(api: Api) -> None:
     pieces: list[str] = []
     whole: list[str] = []
     kinds: list[str] = []
-    async for mode, part in graph.astream(ask(), stream_mode=["messages", "custom"]):
+    stream: Any = graph.astream(ask(), stream_mode=["messages", "custom"])
+    async for mode, part in stream:
         if mode == "custom":
             kinds.append(part["event"])
             continue

@@ -361,7 +361,8 @@ async def test_is_a_node_of_a_bigger_graph() -> None:
     app.add_edge("check", END)
     graph = app.compile(checkpointer=InMemorySaver())
     config: Any = {"configurable": {"thread_id": "t"}}
-    parts = [part async for part in graph.astream(ask(), config, stream_mode="custom", subgraphs=True, version="v2")]
+    stream: Any = graph.astream(ask(), config, stream_mode="custom", subgraphs=True, version="v2")
+    parts = [part async for part in stream]
     assert [part["data"]["event"] for part in parts if part["data"]["event"] == "tool_called"]
     end = (await graph.aget_state(config)).values
     assert end["checked"] is True
