@@ -6,6 +6,7 @@ library.
 """
 
 from actorcritic.actor import ModelActor
+from actorcritic.agent_steps import AgentStep, Judgement, Ruling
 from actorcritic.budget import Budget
 from actorcritic.critic import CalculationCritic, ExecutionCritic, FunctionCritic, ModelCritic
 from actorcritic.errors import ActorCriticError, BudgetExhausted, EngineError, InputError, NoResult
@@ -21,15 +22,21 @@ from actorcritic.functions import (
     run_sync,
     scale,
     this_call,
+    typed_codec,
     weighted_vote,
 )
 from actorcritic.loading import LoadOptions, Roles, load_roles
 from actorcritic.metering import free_meter
 from actorcritic.search.strategies import parse_strategy
+from actorcritic.step_critics import AnswerStepCritic, FunctionStepCritic, ModelStepCritic
+from actorcritic.trajectory.agent_log import AgentLog
 from actorcritic.types import Critique, Message, Problem, Sampling, Solution, Step, StepCritique, Usage, Verdict
 
 __all__ = [
     "ActorCriticError",
+    "AgentLog",
+    "AgentStep",
+    "AnswerStepCritic",
     "Budget",
     "BudgetExhausted",
     "CalculationCritic",
@@ -38,14 +45,18 @@ __all__ = [
     "EngineError",
     "ExecutionCritic",
     "FunctionCritic",
+    "FunctionStepCritic",
     "InputError",
+    "Judgement",
     "LoadOptions",
     "Message",
     "ModelActor",
     "ModelCritic",
+    "ModelStepCritic",
     "NoResult",
     "Problem",
     "Roles",
+    "Ruling",
     "Sampling",
     "Scaled",
     "Solution",
@@ -65,5 +76,6 @@ __all__ = [
     "run_sync",
     "scale",
     "this_call",
+    "typed_codec",
     "weighted_vote",
 ]
