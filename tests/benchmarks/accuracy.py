@@ -32,8 +32,8 @@ from actorcritic.types import Problem, Reference
 TASKS = ("countdown-3", "countdown-4", "sudoku")
 PARTS = ("all", "best", "peers")
 ALL_BUDGETS = "128,256,512"
-BUDGETS = (128, 256, 512, 1024)
-THRICE = {128: 384, 256: 768}
+BUDGETS = (64, 128, 256, 512)
+THRICE = {64: 192, 128: 384}
 """Three times a budget, to compare critique with sampling that may spend as much again and again."""
 SEEDS = (1, 2, 3)
 NO_CRITIC = ("greedy", "majority", "best-of-n:score=logprob", "revise:locate=least-confident")
