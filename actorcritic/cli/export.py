@@ -42,9 +42,7 @@ def export(  # noqa: PLR0913 - one parameter per option of the command
     exclude: Annotated[
         list[Path] | None, typer.Option(help="Problem file of a benchmark not to train on; may be given often.")
     ] = None,
-    wording: Annotated[
-        str, typer.Option(help="chat, or embedded: the embedded pair's own text, to train that pair.")
-    ] = "chat",
+    wording: Annotated[str, typer.Option(help="chat, or embedded: the embedded pair's own text.")] = "chat",
     plain: Annotated[bool, typer.Option("--plain", help="Ask with the problem's own words alone.")] = False,
     seed: Annotated[int, typer.Option(help="Of the split and of everything that is drawn.")] = 0,
     limit: Annotated[int | None, typer.Option(help="Only the first so many problems.", show_default="all")] = None,
@@ -57,9 +55,8 @@ def export(  # noqa: PLR0913 - one parameter per option of the command
     if not recipe:
         raise InputError(f"name a recipe with --recipe: {', '.join(sorted(RECIPES))}")
     chosen, options = parse_recipe(recipe)
-    setting = replace(
-        _setting(chosen, options, tokenizer, seed=seed, plain=plain), wording=wording_named(wording, plain=plain)
-    )
+    words = wording_named(wording, plain=plain)
+    setting = replace(_setting(chosen, options, tokenizer, seed=seed, plain=plain), wording=words)
     if limit is not None and limit < 1:
         raise InputError(f"--limit must be at least 1, not {limit}")
     if max_length is not None and (max_length < 1 or tokenizer is None):

@@ -161,7 +161,7 @@ def _work(folder: ImproveFolder, *, as_json: bool) -> int:
         stages.run()
     except KeyboardInterrupt:
         interrupted = True
-    report = report_of(stages, seconds=round(time.monotonic() - began, 3))
+    report = _report_of(stages, seconds=round(time.monotonic() - began, 3))
     if report is not None:
         folder.save(report)
         if as_json:
@@ -176,7 +176,7 @@ def _work(folder: ImproveFolder, *, as_json: bool) -> int:
     return 0
 
 
-def report_of(stages: Stages, seconds: float) -> ImproveReport | None:
+def _report_of(stages: Stages, seconds: float) -> ImproveReport | None:
     """Return what the evaluations that are done come to, None where there is none yet."""
     config, first = stages.config, stages.config.seeds[0]
     difficulty = next((result for result in stages.results.values() if isinstance(result, Difficulty)), None)

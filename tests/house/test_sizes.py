@@ -12,6 +12,7 @@ ALLOWED: dict[str, str] = {
     "actorcritic/cli/bench.py:bench": "one parameter per option of the command, and each handed on by its name",
     "actorcritic/cli/collect.py:collect": "one parameter per option of the command, and each handed on by its name",
     "actorcritic/cli/train.py:train": "one parameter per option of the command, and each handed on by its name",
+    "actorcritic/cli/improve.py:improve": "one parameter per option of the command, and each handed on by its name",
     "actorcritic/cli/solve.py:solve": "one parameter per option of the command, and each handed on by its name",
 }
 """`path` or `path:function` to the reason why it may be longer."""
