@@ -6,7 +6,7 @@ Prompts are read and not learnt; a recipe's own masks (`tokenized`) are taken as
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from actorcritic.errors import InputError
@@ -19,7 +19,16 @@ from actorcritic.training.bases import load_base
 from actorcritic.training.encoding import Encoder, encode_rows
 from actorcritic.training.libraries import require
 from actorcritic.training.objectives import Projector, UtilityDiversity
-from actorcritic.training.tricks import Anchor, Anchored, Choice, Choosing, Masked, Masking
+from actorcritic.training.tricks import (
+    Anchor,
+    Anchored,
+    Choice,
+    Choosing,
+    Masked,
+    Masking,
+    Weighted,
+    with_weights,
+)
 from actorcritic.training.work import Built, Method, Work
 
 __all__ = ["MASK", "METHOD", "labelled"]
@@ -58,7 +67,10 @@ def _build(work: Work) -> Built:
     masked = work.options.real("mask") > 0
     marks = [*work.data.marks, *([MASK] if masked and work.options.text("mask_token") == "new" else [])]
     new = add_tokens(model, work.tokenizer, marks)
-    encoded = encode_rows(work.data.rows, lambda row: labelled(row, work.encoder), work.limit)
+    encoded = encode_rows(work.data.rows, lambda row: _weighted(row, work.encoder), work.limit)
+    weighted = len({row["weight"] for row in encoded.rows if "weight" in row}) > 1
+    if weighted and work.options.text("loss") != "nll":
+        raise InputError("rows with weights of their own are learnt by their likelihood: leave out --option loss")
     loss, anchor = work.options.text("loss"), None
     if loss == "asft":
         # Before TRL changes anything: the model that training begins with.
@@ -72,14 +84,16 @@ def _build(work: Work) -> Built:
             "loss_type": "dft" if loss == "dft" else "nll",
         }
     )
-    trainer = _trainer_class(work, anchored=loss == "asft")(
+    trainer = _trainer_class(work, anchored=loss == "asft", weighted=weighted)(
         model=model,
         args=config,
-        train_dataset=require("datasets").Dataset.from_list(list(encoded.rows)),
+        train_dataset=require("datasets").Dataset.from_list(_evened(encoded.rows)),
         processing_class=work.tokenizer,
         peft_config=lora_config(model, work.lora_rank, new),
     )
     trainer.anchor = anchor
+    if weighted:
+        trainer.data_collator = with_weights(trainer.data_collator)
     if masked:
         trainer.masking = _masking(work)
     keep = work.options.maybe_whole("keep")
@@ -94,7 +108,24 @@ def _build(work: Work) -> Built:
     )
 
 
-def _trainer_class(work: Work, *, anchored: bool) -> Any:
+def _weighted(row: Columns, encoder: Encoder) -> tuple[Mapping[str, Any], int] | Drop:
+    """Return what `labelled` does, with the row's weight where it has one (MORepair)."""
+    made = labelled(row, encoder)
+    if isinstance(made, Drop) or "weight" not in row:
+        return made
+    return {**made[0], "weight": float(cast("float", row["weight"]))}, made[1]
+
+
+def _evened(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows with weights whose mean is 1, so that they change no learning rate; equal ones are left out."""
+    weights = [row["weight"] for row in rows if "weight" in row]
+    if len(set(weights)) < 2:
+        return [{name: value for name, value in row.items() if name != "weight"} for row in rows]
+    mean = sum(weights) / len(weights)
+    return [{**row, "weight": row["weight"] / mean} for row in rows]
+
+
+def _trainer_class(work: Work, *, anchored: bool, weighted: bool) -> Any:
     """Return TRL's trainer with the parts before it that are asked for."""
     parts: list[type] = []
     if work.options.maybe_whole("keep") is not None:
@@ -103,6 +134,8 @@ def _trainer_class(work: Work, *, anchored: bool) -> Any:
         parts.append(Masked)
     if anchored:
         parts.append(Anchored)
+    if weighted:
+        parts.append(Weighted)
     base: Any = require("trl").SFTTrainer
     return type("SFTTrainer", (*parts, base), {}) if parts else base
 

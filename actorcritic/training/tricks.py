@@ -1,4 +1,4 @@
-"""MFT, ASFT and UDS as parts that are put before a trainer of transformers; each calls on what comes after it.
+"""MFT, ASFT, UDS and weights of rows as parts put before a trainer of transformers; each calls on what comes after.
 
 Randomness depends on the seed, the step and the micro-batch alone, so that a run that goes on from a checkpoint draws
 what an unbroken one would have drawn.
@@ -6,7 +6,7 @@ what an unbroken one would have drawn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -18,7 +18,17 @@ from actorcritic.export.masking import IGNORED
 from actorcritic.metering import derive_seed
 from actorcritic.training.objectives import UtilityDiversity, anchored_losses, corrupt, live_logits
 
-__all__ = ["Anchor", "Anchored", "Choice", "Choosing", "Masked", "Masking", "masking_probability"]
+__all__ = [
+    "Anchor",
+    "Anchored",
+    "Choice",
+    "Choosing",
+    "Masked",
+    "Masking",
+    "Weighted",
+    "masking_probability",
+    "with_weights",
+]
 
 
 def masking_probability(probability: float, step: int, warmup: int) -> float:
@@ -114,6 +124,40 @@ class Anchored:
         return (loss, outputs) if return_outputs else loss
 
 
+def with_weights(collate: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> Callable[[list[Any]], dict[str, Any]]:
+    """Return a collator that hands on the `weight` of each row, which the given one knows nothing of."""
+
+    def collated(rows: list[Any]) -> dict[str, Any]:
+        return {**collate(rows), "weight": torch.tensor([float(row["weight"]) for row in rows])}
+
+    return collated
+
+
+class Weighted:
+    """Part of a trainer: the likelihood of each row times its weight."""
+
+    _signature_columns: list[str] | None
+
+    def _set_signature_columns_if_needed(self) -> None:
+        cast("Any", super())._set_signature_columns_if_needed()
+        columns = self._signature_columns or []
+        self._signature_columns = [*columns, *(["weight"] if "weight" not in columns else [])]
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Return the mean loss of the tokens that are learnt, each times the weight of its row."""
+        read = {name: value for name, value in inputs.items() if name not in ("labels", "weight")}
+        outputs = model(**read, use_cache=False)
+        logits, words = live_logits(outputs.logits, inputs["labels"])
+        live = inputs["labels"][:, 1:] != IGNORED
+        weights = inputs["weight"][:, None].expand(live.shape)[live]
+        losses = weights * torch.nn.functional.cross_entropy(logits.float(), words, reduction="none")
+        count = len(words) if num_items_in_batch is None else num_items_in_batch
+        loss = losses.sum() / torch.as_tensor(count, device=losses.device).clamp(min=1)
+        return (loss, outputs) if return_outputs else loss
+
+
 @dataclass(slots=True)
 class Choice:
     """Which rows of a micro-batch are learnt (UDS). Mutable: it remembers those that were."""
@@ -142,7 +186,8 @@ class Choice:
         self.seen, self.kept = self.seen + len(rows), self.kept + len(chosen)
         places = torch.tensor(chosen, device=labels.device)
         longest = int((labels[places] != IGNORED).any(0).nonzero().max()) + 1
-        return {name: value[places][:, :longest] for name, value in inputs.items()}
+        chosen_of = {name: value[places] for name, value in inputs.items()}
+        return {name: value[:, :longest] if value.dim() > 1 else value for name, value in chosen_of.items()}
 
     def save(self, folder: Path) -> None:
         """Keep what it remembers beside a checkpoint."""
