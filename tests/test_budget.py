@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actorcritic.budget import Budget, Charge, Lease, Ledger, Price
+from actorcritic.budget import Budget, Charge, Lease, Ledger, Price, Spend, Steps
 from actorcritic.errors import BudgetExhausted, InputError
 from actorcritic.types import Usage
 
@@ -101,7 +101,7 @@ def test_the_last_trial_gets_what_is_left_and_then_nothing() -> None:
         ledger.lease(1, tokens=20)
 
 
-@pytest.mark.parametrize("name", ["tokens", "calls", "seconds", "money"])
+@pytest.mark.parametrize("name", ["tokens", "calls", "steps", "seconds", "money"])
 def test_a_limit_that_allows_nothing_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=f"budget of {name}"):
         Budget(**{name: 0})
@@ -174,3 +174,39 @@ def test_with_a_price_of_tokens_trials_share_the_money() -> None:
     unknown = Ledger(Budget(money=8.0), width=2)
     assert take(unknown, 0, tokens=20).money == 8.0
     assert unknown.lease(1, tokens=20) is None, "without a price trials run in turn"
+
+
+# --- steps in environments -----------------------------------------------------------------------------------------
+
+
+def test_steps_are_shared_out_like_calls_and_given_back() -> None:
+    ledger = Ledger(Budget(steps=10), width=2)
+    first, second = ledger.lease(0, steps=3), ledger.lease(1, steps=3)
+    assert first is not None and second is not None and (first.steps, second.steps) == (5, 5)
+    assert ledger.lease(2, steps=3) is None, "a trial that cannot finish waits for what others give back"
+    for _ in range(2):
+        first.admit_step()
+        first.charge_step(replayed=4)
+    assert ledger.commit(0).steps == Steps(taken=2, replayed=8)
+    third = ledger.lease(2, steps=3)
+    assert third is not None and third.steps == 3
+
+
+def test_no_step_is_taken_beyond_the_lease_nor_a_lease_beyond_the_budget() -> None:
+    ledger = Ledger(Budget(steps=2))
+    lease = take(ledger, 0)
+    for _ in range(2):
+        lease.admit_step()
+        lease.charge_step()
+    with pytest.raises(BudgetExhausted, match="steps"):
+        lease.admit_step()
+    ledger.commit(0)
+    assert ledger.spent_limit() == "steps" and ledger.left().steps == 0
+    with pytest.raises(BudgetExhausted, match="steps"):
+        ledger.lease(1)
+
+
+def test_a_spend_without_environments_has_no_steps() -> None:
+    assert Spend().plus(Spend()).steps is None and Spend().add("actor", Usage(calls=1)).steps is None
+    both = Spend().add_steps(1, 2).plus(Spend().add_steps(3, 4)).add("actor", Usage(calls=1))
+    assert both.steps == Steps(taken=4, replayed=6)

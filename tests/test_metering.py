@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from actorcritic.budget import Budget, Ledger, Price
-from actorcritic.errors import EngineError
-from actorcritic.metering import Call, CallMeter
+from actorcritic.errors import BudgetExhausted, EngineError, EnvironmentFault
+from actorcritic.metering import Call, CallMeter, EnvironmentStep, StepMeter
+from actorcritic.observation import Observation
 from actorcritic.protocols import Capabilities, EngineInfo
 from actorcritic.types import FinishReason, GenerateRequest, Generation, Prompt, ToolSpec, Usage
 
@@ -146,3 +147,72 @@ async def test_a_cancelled_call_is_charged_the_most_it_can_have_cost() -> None:
         await task
     assert heard[0].generation is None
     assert ledger.commit(0).total.logical_tokens == 3 + 7
+
+
+# --- steps in an environment ---------------------------------------------------------------------------------------
+
+SEEN = Observation(text="a hall")
+
+
+def steps_of(
+    ledger: Ledger, *, past: Sequence[EnvironmentStep] = (), heard: list[EnvironmentStep] | None = None
+) -> CallMeter:
+    lease = ledger.lease(0)
+    assert lease is not None
+    steps = StepMeter(lease, past=past, on_step=None if heard is None else heard.append, clock=lambda: 0.0)
+    return CallMeter(lease, seed=1, steps=steps)
+
+
+async def take(note: Callable[[], None]) -> Observation:
+    note()
+    note()
+    return SEEN
+
+
+async def fail(note: Callable[[], None]) -> Observation:
+    note()
+    raise EnvironmentFault("it is gone")
+
+
+async def test_a_step_is_heard_and_billed_with_what_it_replayed() -> None:
+    ledger, heard = Ledger(), list[EnvironmentStep]()
+    assert await steps_of(ledger, heard=heard).step("house", "go", take) == SEEN
+    assert heard == [EnvironmentStep(environment="house", action="go", observation=SEEN, replayed=2, seconds=0.0)]
+    spend = ledger.commit(0).steps
+    assert spend is not None and (spend.taken, spend.replayed) == (1, 2)
+
+
+async def test_a_failed_step_is_on_the_bill_too() -> None:
+    ledger, heard = Ledger(), list[EnvironmentStep]()
+    with pytest.raises(EnvironmentFault):
+        await steps_of(ledger, heard=heard).step("house", "go", fail)
+    assert [(step.observation, step.replayed) for step in heard] == [(None, 1)]
+    spend = ledger.commit(0).steps
+    assert spend is not None and spend.taken == 1
+
+
+async def test_a_step_of_the_past_is_not_taken_again() -> None:
+    past = [EnvironmentStep(environment="house", action="go", observation=SEEN, replayed=3, seconds=1.0)]
+    ledger, heard = Ledger(), list[EnvironmentStep]()
+    work = steps_of(ledger, past=past, heard=heard)
+    assert await work.step("house", "go", fail) == SEEN and heard == []
+    with pytest.raises(EnvironmentFault):
+        await work.step("house", "go", fail)
+    spend = ledger.commit(0).steps
+    assert spend is not None and (spend.taken, spend.replayed) == (2, 4)
+
+
+@pytest.mark.parametrize(("environment", "action"), [("garden", "go"), ("house", "look")])
+async def test_another_step_is_not_answered_from_the_past(environment: str, action: str) -> None:
+    past = [EnvironmentStep(environment="house", action="go", observation=SEEN, seconds=1.0)]
+    with pytest.raises(EnvironmentFault):
+        await steps_of(Ledger(), past=past).step(environment, action, fail)
+
+
+async def test_without_a_step_left_nothing_is_taken() -> None:
+    work = steps_of(Ledger(Budget(steps=1)))
+    await work.step("house", "go", take)
+    with pytest.raises(BudgetExhausted, match="steps"):
+        work.admit_step()
+    with pytest.raises(BudgetExhausted, match="steps"):
+        await work.step("house", "go", take)

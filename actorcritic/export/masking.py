@@ -58,16 +58,23 @@ def masked_turns(
         said: The turns after it, answers and what they were answered with.
         learnt: Per answer, whether it is learnt; what ends an answer in the chat template belongs to it.
         tokenizer: Turns chats into ids.
+
+    Raises:
+        InputError: the chat template writes earlier answers in another way than the last one.
     """
     messages = cast("list[ChatMessage]", [*prompt, *said])
     whole = tokenizer.chat(messages)
     labels = [IGNORED] * len(whole)
     answers = [place for place in range(len(prompt), len(messages)) if messages[place]["role"] == "assistant"]
     for place, live in zip(answers, learnt, strict=True):
-        begin = _shared(whole, tokenizer.chat(messages[:place], ask=True))
+        asked = tokenizer.chat(messages[:place], ask=True)
+        if whole[: len(asked)] != asked:
+            raise InputError(
+                f"the chat template of {tokenizer.name} rewrites what was said before the last answer"
+            )
         end = _shared(whole, tokenizer.chat(messages[: place + 1]))
         if live:
-            labels[begin:end] = whole[begin:end]
+            labels[len(asked) : end] = whole[len(asked) : end]
     return {"input_ids": cast("list[JsonValue]", whole), "labels": cast("list[JsonValue]", labels)}
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actorcritic.errors import InputError
 from actorcritic.export.chat import assistant, user
-from actorcritic.export.masking import IGNORED, masked_tokens
+from actorcritic.export.masking import IGNORED, masked_tokens, masked_turns
 
 PROMPT = user("Q")
 
@@ -72,3 +72,44 @@ def test_ids_are_those_of_the_chat_and_the_prompt_is_never_learnt(parts: list[tu
 def test_a_template_that_begins_answers_otherwise_is_refused() -> None:
     with pytest.raises(InputError, match="the chat template of pairs begins an answer in another way"):
         masked_tokens(PROMPT, [("a", True)], Pairs(opening="<b>"))
+
+
+TURNS = [*assistant("go"), *user("a hall"), *assistant("take key")]
+
+
+class Turns:
+    """A tokenizer of words, each turn between a word that opens and one that closes it."""
+
+    name = "turns"
+
+    def __init__(self, *, forgets: bool = False) -> None:
+        self.words: list[str] = []
+        self.forgets = forgets
+
+    def encode(self, text: str) -> list[int]:
+        found = text.split()
+        self.words += [word for word in dict.fromkeys(found) if word not in self.words]
+        return [self.words.index(word) for word in found]
+
+    def chat(self, messages: Sequence[Any], *, ask: bool = False) -> list[int]:
+        kept = [m["content"] if m is messages[-1] or not self.forgets else "-" for m in messages]
+        text = " ".join(f"<{m['role']}> {said} </>" for m, said in zip(messages, kept, strict=True))
+        return self.encode(text + (" <assistant>" if ask else ""))
+
+
+@pytest.mark.parametrize(
+    ("learnt", "words"),
+    [((True, True), "go </> take key </>"), ((False, True), "take key </>"), ((True, False), "go </>")],
+)
+def test_of_several_turns_the_marked_ones_are_learnt(learnt: tuple[bool, bool], words: str) -> None:
+    tokenizer = Turns()
+    row = masked_turns(PROMPT, TURNS, learnt, tokenizer)
+    ids, labels = row["input_ids"], row["labels"]
+    assert isinstance(ids, list) and isinstance(labels, list) and len(ids) == len(labels)
+    assert " ".join(tokenizer.words[int(str(ident))] for ident in labels if ident != IGNORED) == words
+    assert all(label in (IGNORED, ident) for label, ident in zip(labels, ids, strict=True))
+
+
+def test_a_template_that_rewrites_earlier_turns_is_refused() -> None:
+    with pytest.raises(InputError, match="rewrites what was said before"):
+        masked_turns(PROMPT, TURNS, (True, True), Turns(forgets=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -113,3 +114,17 @@ def test_the_reference_may_be_the_model_as_it_is_now() -> None:
     assert exported("agent-q:reference=rescored", lacking).drops == {"no log-probabilities": 1}
     with pytest.raises(InputError, match="--step rescore"):
         exported("agent-q:reference=rescored", episode(action(0, "go 0", 0.9), action(1, "go 1", 0.1)))
+
+
+def test_a_rollout_is_no_sibling_of_the_steps() -> None:
+    """A search by steps plays each of them out to the end; what that wrote is many actions, not one."""
+    step = {"max_steps": 1}
+    tried = [
+        attempt(0, solved("open", complete=False), visits=3, value=0.6),
+        attempt(1, solved("open", "win", kept=1, complete=False), action=Action.EXTEND, parent=0, visits=1, value=1.0),
+        attempt(2, solved("open", "lose", kept=1, complete=False), action=Action.EXTEND, parent=0, visits=1, value=0.0),
+        attempt(3, solved("open", "xxx", "yyy", kept=1), action=Action.EXTEND, parent=0, visits=1, value=0.5),
+    ]
+    searched = [replace(one, trial=replace(one.trial, options=step if one.id != 3 else {})) for one in tried]
+    rows = rows_of(exported("agent-q:theta=0.1", episode(*searched)))
+    assert [(content(row["chosen"]), content(row["rejected"])) for row in rows] == [("win", "lose")]
