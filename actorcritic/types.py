@@ -117,8 +117,7 @@ class Message:
     tool_call_id: str | None = None
     """On a tool message: the call that it answers."""
     native: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue], hash=False)
-    """What a LangChain message holds beyond this (images, signed thoughts), for an engine over LangChain; others do not
-    look at it."""
+    """What a LangChain message holds beyond this (images, signed thoughts); other engines do not look at it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,8 +347,7 @@ class Generation:
     finish_reason: FinishReason
     usage: Usage
     tokens: tuple[TokenLogprob, ...] = ()
-    """One per completion token, the end token included; where nothing was to be written, one per token of the prefill;
-    empty where the engine gives none."""
+    """One per completion token, the end token included, or per token of a prefill that was scored; empty = unknown."""
     prompt_ids: tuple[int, ...] = ()
     """Ids of the whole prompt, prefill included; empty where the engine has none."""
     token_ids: tuple[int, ...] = ()
