@@ -1,8 +1,8 @@
 """From models to roles: model specs (`embedded`, `hf:PATH_OR_ID`, `vllm:PATH_OR_ID`, `openai:MODEL@URL`) and objects.
 
-`embedded:arithmetic` is the packaged pair for that family, `embedded:FOLDER` one trained anew; an object is an engine or
-a LangChain chat model. One engine serves both roles where both name the same model. Heavy imports happen when a model is
-loaded.
+`embedded:arithmetic` is the packaged pair for that family, `embedded:FOLDER` one trained anew; an object is an engine
+or a LangChain chat model. One engine serves both roles where both name the same model. Heavy imports happen when a
+model is loaded.
 """
 
 from __future__ import annotations

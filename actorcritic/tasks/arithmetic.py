@@ -322,9 +322,9 @@ def trainable(problem: Arithmetic, steps: Sequence[str]) -> bool:
 def generate(split: Split, seed: int, operations: range = OPERATIONS) -> Iterator[Arithmetic]:
     """Yield problems of a split without end: a uniform number of operations in 6..10, then a tree of that size.
 
-    Other numbers of operations, from 1 on, are for training that begins with small expressions. The number of operations
-    left of an operation is uniform; the operation is drawn among those that keep its value in 0..99, and operands that
-    leave none are drawn again. The same seed gives the same problems.
+    Other numbers of operations, from 1 on, are for training that begins with small expressions. The number of
+    operations left of an operation is uniform; the operation is drawn among those that keep its value in 0..99, and
+    operands that leave none are drawn again. The same seed gives the same problems.
     """
     rng = random.Random(f"arithmetic:{split}:{seed}")
     while True:

@@ -309,7 +309,7 @@ def _corrupted_countdown(puzzle: Countdown, rng: random.Random) -> tuple[str, ..
 
 def _corrupted_arithmetic(puzzle: Arithmetic, rng: random.Random) -> tuple[str, ...] | None:
     state, steps = puzzle.tree, list[str]()
-    wrong_share = rng.choice((0.0, 0.08, 0.2))
+    wrong_share = rng.choice((0.0, 0.3, 0.6))
     while not isinstance(state, int) and len(steps) < step_count(puzzle):
         left, op, right = arithmetic.ready(state)[0]
         equation = arithmetic.Equation(left, op, right, arithmetic.apply(left, op, right))

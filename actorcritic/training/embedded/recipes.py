@@ -121,28 +121,66 @@ RECIPE = Recipe(
 
 ALONE = (0.0, 0.0, 0.0, 1.0)
 """Shares of a recipe for arithmetic alone."""
+SMALLEST, SMALL, ALL = range(1, 4), range(2, 6), range(2, 11)
+"""Operations of what the arithmetic pair begins with. The order of work is learnt on small expressions."""
+ROWS, STEPS = 16, 80
+"""Of its chunks: as many tokens as in others, and four times the updates."""
 
 ARITHMETIC = Recipe(
-    actor_shape=Shape(len(VOCABULARY), width=128, layers=4, inner=384),
-    critic_shape=Shape(len(VOCABULARY), width=128, layers=6, inner=384, labels=len(LABELS)),
+    actor_shape=Shape(len(VOCABULARY), width=96, layers=4, inner=288),
+    critic_shape=Shape(len(VOCABULARY), width=96, layers=6, inner=288, labels=len(LABELS)),
     actor_stages=(
-        Stage(Mixture("actor", 1, (Phase(0, ALONE),), revision=(0.0, 0.0, 0.0, 0.3)), Schedule(40, 2e-3)),
         Stage(
-            Mixture("actor", 4, (Phase(0, ALONE, on_policy=0.8),), revision=(0.0, 0.0, 0.0, 0.5)), Schedule(15, 6e-4)
+            Mixture(
+                "actor",
+                1,
+                (
+                    Phase(0, ALONE, operations=SMALLEST),
+                    Phase(5, ALONE, operations=SMALL),
+                    Phase(10, ALONE, operations=ALL),
+                ),
+                rows=ROWS,
+                steps=STEPS,
+                revision=(0.0, 0.0, 0.0, 0.3),
+            ),
+            Schedule(30, 2e-3),
+        ),
+        Stage(
+            Mixture(
+                "actor",
+                4,
+                (Phase(0, ALONE, hasty=(0.0, 0.0, 0.0, 0.12), on_policy=0.8),),
+                rows=ROWS,
+                steps=STEPS,
+                revision=(0.0, 0.0, 0.0, 0.5),
+            ),
+            Schedule(10, 5e-4),
         ),
     ),
     critic_stages=(
         Stage(
-            Mixture("critic", 2, (Phase(0, ALONE, on_policy=0.6),), partial=0.15),
-            Schedule(60, 1.5e-3, label_weight=0.5),
+            Mixture(
+                "critic",
+                2,
+                (
+                    Phase(0, ALONE, operations=SMALLEST),
+                    Phase(8, ALONE, operations=SMALL),
+                    Phase(13, ALONE, operations=ALL, on_policy=0.5),
+                ),
+                rows=ROWS,
+                steps=STEPS,
+                partial=0.15,
+            ),
+            Schedule(28, 2e-3, label_weight=1.0),
         ),
         Stage(
-            Mixture("critic", 5, (Phase(0, ALONE, on_policy=0.7),), partial=0.15),
-            Schedule(20, 1e-3, label_weight=0.5),
+            Mixture("critic", 5, (Phase(0, ALONE, on_policy=0.7),), rows=ROWS, steps=STEPS, partial=0.15),
+            Schedule(8, 1e-3, label_weight=1.0),
         ),
     ),
-    pool_size=12_000,
+    pool_size=6_000,
 )
+"""Arithmetic."""
 
 RECIPES: Mapping[str, Recipe] = {",".join(recipe.knows): recipe for recipe in (RECIPE, ARITHMETIC)}
 """By the families that they are for."""

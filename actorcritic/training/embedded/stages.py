@@ -1,10 +1,11 @@
 """Trains a pair by its recipe: stages in order, each resumable.
 
-1. the actor learns to write solutions and revisions;
-2. it goes on beside failures of a hasty solver, so that its greedy answer stays fallible;
-3. it writes attempts at training problems, and learns to revise its own wrong ones;
-4. the critic, grown from the actor of stage 2, learns to judge those attempts and corrupted ones, line by line;
-5. it goes on with attempts and revisions of the final actor.
+1. the actor learns to write solutions and revisions, in one stage or more;
+2. it writes attempts at training problems, and in its last stage learns to revise its own wrong ones;
+3. the critic, grown from the actor before that stage, learns to judge those attempts and corrupted ones, line by line;
+4. it goes on with attempts and revisions of the final actor.
+
+Some of what the actor sees are failures of a hasty solver, so that its first thought stays fallible.
 """
 
 from __future__ import annotations
