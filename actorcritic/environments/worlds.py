@@ -6,7 +6,7 @@ the one that was logged. Knows no actor, no budget and no policy.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
@@ -59,7 +59,7 @@ class Worlds:
         self._closed = False
 
     @asynccontextmanager
-    async def visit(self, steps: Sequence[Step]) -> AsyncIterator[Visit]:
+    async def visit(self, steps: Sequence[Step]) -> AsyncGenerator[Visit, None]:
         """Give leave to act from the state after some steps; no environment is entered before the first action."""
         visit = Visit(self, acted(steps))
         try:

@@ -87,6 +87,7 @@ async def test_the_environment_says_what_can_be_done_and_what_could_not() -> Non
     assert "Buy a" in first.text and first.actions == actions(draw_shop(2), start()) and first.reward is None
     wrong = await shop.step("fly[home]")
     assert "There is no 'fly[home]' here." in wrong.text and not wrong.done and wrong.state != first.state
+    last = wrong
     for _ in range(ACTIONS - 1):
         last = await shop.step("fly[home]")
     assert (last.done, last.text, last.actions, last.reward) == (True, "Your time is up.", (), 0.0)

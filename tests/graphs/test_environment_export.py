@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from actorcritic.collection.steps import parse_step
 from actorcritic.environments.shop import start
 from actorcritic.environments.shop_players import choice_weights
 from actorcritic.environments.web_shop import shop_problem
+from actorcritic.export.masking import IGNORED
 from actorcritic.graphs.environment_search import AGENT_Q
 from actorcritic.metering import free_meter
 from actorcritic.trajectory.attempts import Derived
@@ -90,6 +93,11 @@ async def test_itool_pairs_come_of_the_same_search(tmp_path: Path) -> None:
     assert all(content(row["chosen"]) != content(row["rejected"]) for row in rows)
 
 
+def states_of(payload: Mapping[str, JsonValue]) -> Any:
+    """Return the states of an event of the step `resimulate`."""
+    return payload["states"]
+
+
 async def added(episode: Episode, text: str) -> Episode:
     """Return an episode with what a collection step makes of it."""
     step, options = parse_step(text)
@@ -109,8 +117,8 @@ async def test_a_student_goes_on_from_the_states_of_a_failed_episode(tmp_path: P
     """EEF: actions of the expert after which the student succeeds are learnt, with what was shown between them."""
     episodes = await recorded(tmp_path / "run", "best-of-n:score=verifier,n=7", None)
     explored = [await added(episode, "resimulate:every=2,m=2") for episode in episodes]
-    states = [state for episode in explored for made in episode.derived for state in made.payload["states"]]  # type: ignore[union-attr]  # as it is documented
-    assert states and all(state["faithful"] for state in states)  # type: ignore[index,call-overload]  # likewise
+    states = [state for episode in explored for made in episode.derived for state in states_of(made.payload)]
+    assert states and all(state["faithful"] for state in states)
     words = Words()
     tokens = rows_of(exported("eef:cap=50", *explored, tokenizer=words))
     rows = rows_of(exported("eef:form=turns,cap=50", *explored))
@@ -122,10 +130,11 @@ async def test_a_student_goes_on_from_the_states_of_a_failed_episode(tmp_path: P
         assert isinstance(turns, list) and len(turns) == len(said[1::2]) and any(turns)
     names = {ident: word for word, ident in words.ids.items()}
     for row, shown in zip(tokens, rows, strict=True):
-        learnt = " ".join(names[label] for label in row["labels"] if label != -100)  # type: ignore[index,union-attr]  # ids
-        chat, flags = shown["messages"], shown["train_turns"]
-        assert isinstance(chat, list) and isinstance(flags, list)
-        wanted = [message["content"] for message, live in zip(chat[1::2], flags, strict=True) if live]  # type: ignore[index,call-overload]  # chats
+        labels: Any = row["labels"]
+        chat: Any = shown["messages"]
+        flags: Any = shown["train_turns"]
+        learnt = " ".join(names[label] for label in labels if label != IGNORED)
+        wanted = [message["content"] for message, live in zip(chat[1::2], flags, strict=True) if live]
         assert learnt.replace(" <end>", "") == " ".join(wanted), "of the marked actions alone"
 
 
@@ -134,8 +143,8 @@ async def test_a_state_that_replay_does_not_reach_counts_for_nothing(tmp_path: P
     step, options = parse_step("resimulate:every=2,m=2")
     work = Work(options=options, actor=player(opener(DriftingShop)), seed=3)
     payloads = [await job.work(free_meter(7)) for job in step.jobs(episode, work)]
-    states = [state for payload in payloads if payload is not None for state in payload["states"]]  # type: ignore[union-attr]  # as it is documented
-    assert {state["faithful"] for state in states if state["at"]} == {False}  # type: ignore[index,call-overload]  # likewise
+    states = [state for payload in payloads if payload is not None for state in states_of(payload)]
+    assert {state["faithful"] for state in states if state["at"]} == {False}
 
 
 @pytest.mark.parametrize("source", ["critique", "feedback"])
