@@ -19,7 +19,7 @@ from actorcritic.formats.lines import known_families
 
 __all__ = ["Base", "context_of", "find_base", "load_base", "load_tokenizer", "save_adapter", "save_result"]
 
-ROLES = ("actor", "critic")
+ROLES: tuple[Literal["actor", "critic"], ...] = ("actor", "critic")
 PAIR = Path(__file__).parent.parent / "models" / "embedded"
 UNLIMITED = 2**31
 EXTRA = ("generation_config.json", "actorcritic.json", "chat_template.jinja")
@@ -75,7 +75,7 @@ def _role(path: Path) -> Literal["actor", "critic"] | None:
         return None
     resolved = path.resolve()
     siblings = all((resolved.parent / role / "config.json").is_file() for role in ROLES)
-    return cast("Literal['actor', 'critic']", resolved.name) if siblings and resolved.name in ROLES else None
+    return next((role for role in ROLES if role == resolved.name), None) if siblings else None
 
 
 def load_tokenizer(base: Base) -> Any:

@@ -59,7 +59,8 @@ def read_run(folder: Path) -> tuple[TrainSettings, str]:
     if facts is None or facts.get("version") != VERSION:
         raise InputError(f"{folder} holds no training run: begin one with --out")
     given = cast("dict[str, Any]", facts["settings"])
-    return TrainSettings(**{**given, "data": Path(given["data"]), "out": folder}), str(facts["digest"])
+    given |= {"data": Path(given["data"]), "out": folder}
+    return TrainSettings(**given), str(facts["digest"])
 
 
 def write_report(report: TrainReport, folder: Path) -> None:
@@ -83,14 +84,13 @@ def read_report(folder: Path) -> TrainReport | None:
         return None
     scheme, _, model = str(facts["spec"]).partition(":")
     adapter = facts["adapter"]
-    return TrainReport(
-        **{
-            **facts,
-            "model": folder / str(facts["model"]),
-            "adapter": None if adapter is None else folder / str(adapter),
-            "spec": f"{scheme}:{folder / model}",
-        }
-    )
+    made: dict[str, Any] = {
+        **facts,
+        "model": folder / str(facts["model"]),
+        "adapter": None if adapter is None else folder / str(adapter),
+        "spec": f"{scheme}:{folder / model}",
+    }
+    return TrainReport(**made)
 
 
 @contextmanager

@@ -45,8 +45,6 @@ class _Trainer(Protocol):
 
     state: _HasState
 
-    def _prepare_inputs(self, inputs: Any) -> Any: ...
-
 
 @dataclass(slots=True)
 class Masking:
@@ -205,6 +203,6 @@ class Choosing:
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """Choose, then go on; the loss is the mean over the tokens of the rows that were chosen."""
-        ready = cast("_Trainer", self)._prepare_inputs(inputs)
+        ready = cast("Any", self)._prepare_inputs(inputs)
         # The number of tokens of the step counts rows that are not learnt.
         return cast("Tensor", cast("Any", super()).training_step(model, self.choice.apply(model, ready), None))

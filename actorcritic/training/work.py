@@ -6,6 +6,7 @@ module with a `Method` and one line in `methods`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,11 @@ class Work:
         """Where checkpoints go."""
         return self.settings.out / "checkpoints"
 
+    def steps(self, rows: int) -> int:
+        """Return how many optimizer steps so many rows are trained for."""
+        epochs = self.settings.epochs or self.preset.epochs
+        return self.settings.max_steps or math.ceil(math.ceil(rows / min(self.batch_size, max(rows, 1))) * epochs)
+
     def micro(self, rows: int, longest: int, *, least: int = 1) -> int:
         """Return how many rows go through the model at once; see `micro_batch`."""
         asked = self.options.maybe_whole("micro_batch")
@@ -122,7 +128,8 @@ class Work:
             "gradient_accumulation_steps": max(1, min(self.batch_size, rows) // micro),
             "learning_rate": learning_rate,
             "lr_scheduler_type": preset.scheduler,
-            "warmup_steps": preset.warmup,
+            # Rounded down: a warm-up begins with a step at 0, which a short run cannot spare.
+            "warmup_steps": int(preset.warmup * self.steps(rows)),
             "weight_decay": preset.weight_decay,
             "num_train_epochs": settings.epochs or preset.epochs,
             "max_steps": settings.max_steps or -1,

@@ -28,7 +28,8 @@ def ids(text: str) -> list[int]:
 
 def made(result: Any) -> tuple[dict[str, Any], int]:
     assert not isinstance(result, Drop)
-    return result
+    columns, length = result
+    return dict(columns), int(length)
 
 
 def test_a_prompt_is_read_and_only_its_completion_is_learnt() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -111,7 +111,7 @@ def test_the_anchored_loss_is_a_mean_over_the_tokens_that_are_learnt() -> None:
 def test_the_reference_passes_no_gradient_and_is_the_model_without_its_adapter() -> None:
     class Adapted(Table):
         @contextmanager
-        def disable_adapter(self) -> Iterator[None]:
+        def disable_adapter(self) -> Generator[None]:
             shift, self.shift = self.shift, 0.0
             yield
             self.shift = shift
