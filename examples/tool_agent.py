@@ -77,8 +77,9 @@ async def main() -> None:
     thread: Any = {"configurable": {"thread_id": "customer-7"}}
     given: Any = {"messages": [HumanMessage("Three chairs at 49.50 and a table at 120: send the invoice.")]}
     while True:
-        async for event in graph.astream(given, thread, stream_mode="custom"):
-            show(event)  # type: ignore[arg-type]  # the graph's events are objects
+        stream: Any = graph.astream(given, thread, stream_mode="custom")
+        async for event in stream:
+            show(event)
         waiting = (await graph.aget_state(thread)).interrupts
         if not waiting:
             break

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal, TypeAlias, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias, cast
 
 from actorcritic.agent_steps import AgentStep, Judgement, StepCritic
+from actorcritic.critic import CalculationCritic, ExecutionCritic
 from actorcritic.engines.langchain import LangChainEngine, is_chat_model
 from actorcritic.engines.load import load_engine
 from actorcritic.errors import InputError
@@ -16,14 +17,17 @@ from actorcritic.step_critics import AnswerStepCritic, FunctionStepCritic, Model
 
 __all__ = ["AnyStepCritic", "critics_of", "engine_of"]
 
+NAMED: Mapping[str, Callable[[], StepCritic]] = {
+    "human": HumanStepCritic,
+    "execution": lambda: AnswerStepCritic(ExecutionCritic()),
+    "calculate": lambda: AnswerStepCritic(CalculationCritic()),
+}
+"""Critics by name, beside the model specs; the last two judge the answer."""
+
 AnyStepCritic: TypeAlias = (
-    StepCritic
-    | Critic
-    | Model
-    | Literal["human"]
-    | Callable[[AgentStep], Judgement | Awaitable[Judgement | None] | None]
+    StepCritic | Critic | Model | Callable[[AgentStep], Judgement | Awaitable[Judgement | None] | None]
 )
-"""A step critic; a critic of solutions, which judges the answer; a model; `"human"`; a function of a step."""
+"""A step critic; a critic of solutions, which judges the answer; a model or a name in `NAMED`; a function of a step."""
 
 
 def engine_of(model: Model, *, own_sampling: bool = False, role: str = "the actor") -> Engine:
@@ -72,8 +76,8 @@ def _is_spec(critic: AnyStepCritic, model: Model) -> bool:
 
 def _critic_of(critic: AnyStepCritic) -> StepCritic:
     one: Any = critic
-    if one == "human":
-        return HumanStepCritic()
+    if isinstance(one, str) and one in NAMED:
+        return NAMED[one]()
     if hasattr(one, "judge") and hasattr(one, "wants"):
         return cast("StepCritic", one)
     if hasattr(one, "critique"):

@@ -12,6 +12,8 @@ from langchain_core.runnables import RunnableConfig
 
 from actorcritic.errors import InputError
 from actorcritic.graphs import factory
+from tests.engines.openai.api import Api, serving
+from tests.graphs.agent_world import ask, call, calls, says
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,3 +49,30 @@ async def test_a_search_takes_its_strategy_from_the_configuration() -> None:
 def test_a_bad_configuration_is_one_line(configurable: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         factory.refinement({"configurable": configurable})
+
+
+async def test_an_agent_from_json_alone() -> None:
+    engine = says(calls(call("calculate", expression="2 + 3")), "5")
+    with serving(Api(engine=engine, model="m")) as api:
+        config: RunnableConfig = {"configurable": {"actor": f"openai:m@{api.url}", "critic": "calculate", "seed": 3}}
+        end: Any = await factory.tool_agent(config).ainvoke(ask("How much is 2 + 3?"))
+    assert end["answer"] == "5" and end["result"]["tool_calls"] == 1 and end["result"]["seed"] == 3
+    assert end["result"]["rulings"] == {"unscored": 1}
+
+
+async def test_an_agent_without_an_actor_says_what_is_missing() -> None:
+    end: Any = await factory.tool_agent({}).ainvoke(ask("Hello?"))
+    assert end["result"]["stopped_by"] == "failed" and "configurable.actor" in end["result"]["failures"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("configurable", "said"),
+    [
+        ({"tools": ["hammer"]}, "no tool 'hammer'; choose from: calculate"),
+        ({"max_steps": "many"}, "configurable.max_steps"),
+        ({"critic": "nobody"}, "unknown model spec"),
+    ],
+)
+def test_a_bad_configuration_of_an_agent_is_one_line(configurable: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        factory.tool_agent({"configurable": configurable})
