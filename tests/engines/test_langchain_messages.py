@@ -26,7 +26,7 @@ IMAGE: Any = [{"type": "image_url", "image_url": {"url": "http://127.0.0.1/x.png
         HumanMessage(IMAGE),
         ToolMessage("5", tool_call_id="1"),
         AIMessage("", tool_calls=[{"id": "1", "name": "add", "args": {"a": 1}}]),
-        AIMessage("x", invalid_tool_calls=[{"id": "2", "name": "add", "args": "{oops", "error": None}]),  # type: ignore[list-item]
+        AIMessage("x", invalid_tool_calls=[{"id": "2", "name": "add", "args": "{oops", "error": None}]),
         AIMessage(THOUGHTS, tool_calls=[{"id": "1", "name": "add", "args": {"a": 1}}]),
         AIMessage("x", additional_kwargs={"reasoning_content": "hm", "tool_calls": [{"id": "1"}]}),
     ],

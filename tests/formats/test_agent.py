@@ -48,7 +48,7 @@ def test_a_critic_reads_everything_between_fences(text: str) -> None:
         step = AgentStep(
             problem=Problem(id="p", prompt=marked),
             index=1,
-            phase=phase,  # type: ignore[arg-type]
+            phase=phase,
             act=act,
             before=(act,),
             tools=tuple(SPECS.values()),
