@@ -37,13 +37,13 @@ from actorcritic.tasks.environment import episode_return
 ARMS: Mapping[str, str] = {
     "greedy": "greedy",
     "best-of-n, judge": "best-of-n:score=critic",
-    "mcts, judge": "mcts:nodes=step,leaf=rollout,selection=agent-q,expand=3,score=critic",
+    "mcts, judge": "mcts:nodes=step,leaf=rollout,selection=agent-q,score=critic",
     "best-of-n": "best-of-n:score=verifier",
-    "mcts": f"{ROLLOUTS},expand=3",
-    "mcts with critic": f"{AGENT_Q},expand=3",
-    "lats": f"{LATS},expand=3",
+    "mcts": ROLLOUTS,
+    "mcts with critic": AGENT_Q,
+    "lats": LATS,
 }
-"""Strategies by the name of their row; `expand` is 3 throughout, chosen before the first run."""
+"""Strategies by the name of their row; those by mcts also get `--expand`."""
 PAIRS = (
     ("best-of-n", "greedy"),
     ("mcts", "best-of-n"),
@@ -85,6 +85,12 @@ async def play(shop: int, strategy: str, budget: Budget, args: argparse.Namespac
     )
 
 
+def arms_of(args: argparse.Namespace) -> dict[str, str]:
+    """Return the strategies that are asked for, by the name of their row."""
+    chosen = [arm.strip() for arm in args.arms.split(";")] if args.arms else list(ARMS)
+    return {arm: f"{ARMS[arm]},expand={args.expand}" if "mcts:" in ARMS[arm] else ARMS[arm] for arm in chosen}
+
+
 def share_of(result: ProblemResult, shop: int) -> float:
     """Return the share of the optimum that the answer reached."""
     if result.attempt is None or not result.attempt.solution.complete:
@@ -118,7 +124,7 @@ async def measure(unit: str, limit: int, args: argparse.Namespace) -> tuple[list
     shops = range(FIRST_SHOP, FIRST_SHOP + args.shops)
     found: dict[str, list[Played]] = {}
     rows: list[dict[str, Any]] = []
-    for arm, strategy in ARMS.items():
+    for arm, strategy in arms_of(args).items():
         found[arm] = [await play(shop, strategy, budget, args) for shop in shops]
         row = summary_of(arm, unit, limit, found[arm], "score=verifier" in strategy)
         rows.append(row)
@@ -129,7 +135,7 @@ async def measure(unit: str, limit: int, args: argparse.Namespace) -> tuple[list
             flush=True,
         )
     paired: list[dict[str, Any]] = []
-    for first, second in PAIRS:
+    for first, second in (pair for pair in PAIRS if found.keys() >= {*pair}):
         gains = [a.share - b.share for a, b in zip(found[first], found[second], strict=True)]
         low, high = bootstrap(len(gains), partial(_mean_of, gains))
         paired.append(
@@ -159,6 +165,10 @@ def main() -> int:
     parser.add_argument("--error", type=float, default=0.25, help="of the shopper's judgement, standard deviation")
     parser.add_argument("--spread", type=float, default=0.1, help="how freely the shopper draws")
     parser.add_argument("--noise", type=float, default=0.15, help="of the judge, standard deviation")
+    parser.add_argument(
+        "--expand", type=int, default=5, help="actions per state in mcts (default 5, as in both papers)"
+    )
+    parser.add_argument("--arms", default="", help="rows, separated by semicolons; empty = all")
     parser.add_argument("--seed", type=int, default=0, help="of the searches")
     args = parser.parse_args()
     started = time.monotonic()
@@ -176,10 +186,10 @@ def main() -> int:
             f"{one['limit']:6} {one['budget']:6} {one['first']} - {one['second']}: {one['difference']:+.3f} "
             f"[{one['ci_low']:+.3f}, {one['ci_high']:+.3f}]"
         )
-    settings = {name: getattr(args, name) for name in ("shops", "error", "spread", "noise", "seed")}
+    settings = {name: getattr(args, name) for name in ("shops", "error", "spread", "noise", "expand", "seed")}
     seconds = round(time.monotonic() - started, 1)
     summary = {"bench": "environment", **settings, "mean_optimum": round(fmean(optima), 4), "seconds": seconds}
-    print(json.dumps({**summary, "strategies": dict(ARMS), "rows": rows, "paired": paired}))
+    print(json.dumps({**summary, "strategies": arms_of(args), "rows": rows, "paired": paired}))
     return 0
 
 
