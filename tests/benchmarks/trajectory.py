@@ -3,8 +3,9 @@
     python -m tests.benchmarks.trajectory [--events 20000] [--calls 4000] [--trajectories 100000] [--problems 40]
 
 Speed: bare events, and calls with 200 token ids and log-probabilities, written to a real file by one writer, best of
-three. Share: `FileRecorder.record` and the making of its payloads, as part of the time of `best-of-n` with the
-embedded pair. Memory: what the process holds after so many trajectories over what it held after a tenth of them, while
+three. Share: `FileRecorder.record` and the making of its payloads, as part of the processor time of `best-of-n` with
+the embedded pair; held: how long they kept the event loop, waiting for the interpreter after each write included, as
+part of the run's seconds. Memory: what the process holds after so many trajectories over what it held after a tenth of them, while
 writing, and while reading the same folder as episodes. The last line is JSON.
 """
 
@@ -98,9 +99,9 @@ def speed(folder: Path, count: int, write: Callable[[TrajectoryJournal], None]) 
 
 
 class Timed(TrajectoryJournal):
-    """A journal that adds up the processor time spent in it."""
+    """A journal that adds up the processor time spent in it, and the seconds that passed meanwhile."""
 
-    spent = 0.0
+    spent = held = 0.0
 
     def __getattribute__(self, name: str) -> object:
         found = super().__getattribute__(name)
@@ -108,15 +109,16 @@ class Timed(TrajectoryJournal):
             return found
 
         def timed(*arguments: object) -> None:
-            start = time.thread_time()
+            clock, start = time.perf_counter(), time.thread_time()
             found(*arguments)
             Timed.spent += time.thread_time() - start
+            Timed.held += time.perf_counter() - clock
 
         return timed
 
 
-async def share(folder: Path, count: int) -> float:
-    """Return the journal's part of the processor time of a run with the embedded pair."""
+async def share(folder: Path, count: int) -> tuple[float, float]:
+    """Return the journal's part of the processor time, and of the seconds, of a run with the embedded pair."""
     problems = draw_problems("countdown", "dev", count)
     create_run(folder, run="r", config={}, problems=[(problem, None) for problem in problems], created="t")
     roles = load_roles("embedded")
@@ -130,12 +132,12 @@ async def share(folder: Path, count: int) -> float:
         sessions = (
             new_session(problem, settings, Timed(recorder, run="r", problem=problem.id)) for problem in problems
         )
-        start = time.process_time()
+        clock, start = time.perf_counter(), time.process_time()
         async for _ in solve_all(sessions, roles.actor, roles.critic, settings):
             pass
-        whole = time.process_time() - start
+        whole, seconds = time.process_time() - start, time.perf_counter() - clock
     await roles.aclose()
-    return Timed.spent / whole
+    return Timed.spent / whole, Timed.held / seconds
 
 
 class End:
@@ -214,14 +216,15 @@ def main() -> None:
         bare = speed(folder, options.events, lambda journal: journal.note(Kind.BUDGET, TRIAL, {"limit": "tokens"}))
         calls = speed(folder, options.calls, lambda journal: journal.called(TRIAL, call))
         sys.stderr.write(f"{bare:.0f} bare events and {calls:.0f} calls per second\n")
-        part = asyncio.run(share(folder / "share", options.problems))
-        sys.stderr.write(f"{part:.2%} of a run's processor time\n")
+        part, held = asyncio.run(share(folder / "share", options.problems))
+        sys.stderr.write(f"{part:.2%} of a run's processor time, {held:.2%} of its seconds\n")
     print(
         json.dumps(
             {
                 "events_per_second": round(bare),
                 "call_events_per_second": round(calls),
                 "share_of_run": round(part, 5),
+                "held_of_run": round(held, 5),
                 "memory_growth_mb": max(writing, reading),
                 "memory_growth_writing_mb": writing,
                 "memory_growth_reading_mb": reading,
