@@ -144,7 +144,7 @@ def episode_of(
         stopped_by=reader.end.stopped_by,
         spend=reader.spend,
         failures=tuple(reader.failures),
-        oracle=provenance.oracle or any(map(_had_oracle, attempts)),
+        oracle=provenance.oracle or reader.oracle or any(map(_had_oracle, attempts)),
         provenance=provenance,
         withheld=reader.withheld,
         derived=tuple(reader.derived),
@@ -200,6 +200,7 @@ class _Reader:
         self.end = _End()
         self.provenance: Provenance | None = None
         self.withheld = False
+        self.oracle = False
         self.derived: list[Derived] = []
         self.strays = 0
 
@@ -216,7 +217,9 @@ class _Reader:
             self.end = decode(_End, {name: payload[name] for name in known if name in payload})
         elif event.kind in (Kind.SCORED, Kind.DERIVED):
             if event.trial is not None:
-                self._past(event, event.trial)
+                # A gold score that came before its trial was settled was told to the search.
+                unsettled = not self._past(event, event.trial).settled
+                self.oracle |= unsettled and event.kind is Kind.SCORED and payload.get("gold") is True
             self.read_late(event)
         elif event.kind is Kind.ASKED:
             trial = decode(Trial, payload.get("trial"))

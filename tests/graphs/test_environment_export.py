@@ -15,7 +15,9 @@ from actorcritic.collection.steps import parse_step
 from actorcritic.environments.shop import start
 from actorcritic.environments.shop_players import choice_weights
 from actorcritic.environments.web_shop import shop_problem
+from actorcritic.errors import InputError
 from actorcritic.export.masking import IGNORED
+from actorcritic.export.pipeline import Export
 from actorcritic.graphs.environment_search import AGENT_Q
 from actorcritic.metering import free_meter
 from actorcritic.trajectory.attempts import Derived
@@ -42,6 +44,11 @@ async def recorded(folder: Path, strategy: str, steps: int | None) -> list[Episo
     return list(read_episodes(folder))
 
 
+def told(text: str, *episodes: Episode, **options: Any) -> Export:
+    """Return what a recipe makes of runs that went by the environment's reward."""
+    return exported(text, *episodes, allow_oracle=True, **options)
+
+
 def roles(chat: JsonValue) -> list[str]:
     assert isinstance(chat, list)
     return [str(message["role"]) for message in chat if isinstance(message, dict)]
@@ -50,7 +57,7 @@ def roles(chat: JsonValue) -> list[str]:
 async def test_agent_q_pairs(tmp_path: Path) -> None:
     """Both actions of a pair were explored from the prompt's very state, and their values lie apart."""
     episodes = await recorded(tmp_path / "run", f"{AGENT_Q},expand=3", 110)
-    export = exported("agent-q:theta=0.1,cap=100", *episodes)
+    export = told("agent-q:theta=0.1,cap=100", *episodes)
     rows = rows_of(export)
     assert len(rows) >= 5
     for row in rows:
@@ -64,7 +71,7 @@ async def test_agent_q_pairs(tmp_path: Path) -> None:
 
 async def test_the_reference_is_what_the_actor_itself_thought(tmp_path: Path) -> None:
     episodes = await recorded(tmp_path / "run", f"{AGENT_Q},expand=3", 60)
-    first = [row for row in rows_of(exported("agent-q:theta=0", *episodes)) if len(roles(row["prompt"])) == 1]
+    first = [row for row in rows_of(told("agent-q:theta=0", *episodes)) if len(roles(row["prompt"])) == 1]
     assert first
     for row in first:
         shop = next(shop for shop in SHOPS if f"Shop {shop}." in str(row["prompt"]))
@@ -76,7 +83,7 @@ async def test_the_reference_is_what_the_actor_itself_thought(tmp_path: Path) ->
 
 async def test_the_prompt_is_what_the_actor_was_sent(tmp_path: Path) -> None:
     (episode, _) = await recorded(tmp_path / "run", f"{AGENT_Q},expand=3", 60)
-    for row in rows_of(exported("agent-q:theta=0", episode, plain=False)):
+    for row in rows_of(told("agent-q:theta=0", episode, plain=False)):
         sent = [attempt.prompt for attempt in episode.attempts if attempt.prompt is not None]
         chats = [
             [{"role": m.role, "content": m.content} for m in prompt.content if not isinstance(m, str)]
@@ -87,10 +94,8 @@ async def test_the_prompt_is_what_the_actor_was_sent(tmp_path: Path) -> None:
 
 async def test_itool_pairs_come_of_the_same_search(tmp_path: Path) -> None:
     episodes = await recorded(tmp_path / "run", f"{AGENT_Q},expand=3", 60)
-    rows = rows_of(exported("itool:complexity=logged,share=1", *episodes))
-    if not rows:
-        pytest.skip("no episode of this search was a success")
-    assert all(content(row["chosen"]) != content(row["rejected"]) for row in rows)
+    rows = rows_of(told("itool:complexity=logged,share=1", *episodes))
+    assert rows and all(content(row["chosen"]) != content(row["rejected"]) for row in rows)
 
 
 def states_of(payload: Mapping[str, JsonValue]) -> Any:
@@ -120,8 +125,8 @@ async def test_a_student_goes_on_from_the_states_of_a_failed_episode(tmp_path: P
     states = [state for episode in explored for made in episode.derived for state in states_of(made.payload)]
     assert states and all(state["faithful"] for state in states)
     words = Words()
-    tokens = rows_of(exported("eef:cap=50", *explored, tokenizer=words))
-    rows = rows_of(exported("eef:form=turns,cap=50", *explored))
+    tokens = rows_of(told("eef:cap=50", *explored, tokenizer=words))
+    rows = rows_of(told("eef:form=turns,cap=50", *explored))
     assert {str(row["kind"]) for row in rows} >= {"segment", "continuation"}
     for row in rows:
         said = roles(row["messages"])
@@ -150,11 +155,19 @@ async def test_a_state_that_replay_does_not_reach_counts_for_nothing(tmp_path: P
 @pytest.mark.parametrize("source", ["critique", "feedback"])
 async def test_faft_rows_hold_the_whole_episode_after_its_feedback(tmp_path: Path, source: str) -> None:
     episodes = await recorded(tmp_path / "run", "best-of-n:score=critic,n=12", None)
-    told = [await added(episode, "feedback") for episode in episodes]
-    rows = rows_of(exported(f"faft:source={source},ratio=9", *told))
+    judged = [await added(episode, "feedback") for episode in episodes]
+    rows = rows_of(exported(f"faft:source={source},ratio=9", *judged))
     assert {str(row["polarity"]) for row in rows} == {"positive", "negative"}
     for row in rows:
         assert roles(row["prompt"]) == ["user"] and roles(row["completion"])[::2] == ["assistant"] * len(
             roles(row["completion"])[::2]
         )
         assert len(roles(row["completion"])) >= 9, "an order takes five actions, with what was shown between them"
+
+
+async def test_a_search_by_the_environments_reward_is_an_oracle_run_and_by_the_critic_is_none(tmp_path: Path) -> None:
+    by_reward = await recorded(tmp_path / "reward", "best-of-n:score=verifier,n=2", None)
+    by_critic = await recorded(tmp_path / "critic", "best-of-n:score=critic,n=2", None)
+    assert [episode.oracle for episode in (*by_reward, *by_critic)] == [True, True, False, False]
+    with pytest.raises(InputError, match="oracle run"):
+        exported("agent-q", *by_reward)
