@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
+from uuid import uuid4
 
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
@@ -51,12 +52,13 @@ class AgentDesk:
     def begin(self, state: ToolAgentState, config: RunnableConfig) -> ToolAgentState:
         """Begin a turn: what stands in the conversation now is the problem."""
         messages = state["messages"]
-        problem = problem_of_messages(
-            messages, system=self.settings.system, specs=self.specs, thread=thread_of(cast("Any", config))
-        )
+        problem = problem_of_messages(messages, system=self.settings.system, specs=self.specs)
         self._refuse_images(problem.prompt)
+        thread = thread_of(cast("Any", config))
         progress = Progress(
-            problem=problem.id,
+            # Without a thread nobody can say that two turns are one: they share nothing, whatever they ask.
+            problem=uuid4().hex if thread is None else f"{thread}-{problem.id}",
+            content=problem.id,
             base=len(messages),
             trial=Trial(id=0, action=Action.PROPOSE),
             seconds_left=self.settings.budget.seconds,
@@ -84,7 +86,7 @@ class AgentDesk:
         """Return the turn at work."""
         progress = decode(Progress, state["progress"])
         asked = state["messages"][: progress.base]
-        problem = problem_of_messages(asked, system=self.settings.system, specs=self.specs, thread=None)
+        problem = problem_of_messages(asked, system=self.settings.system, specs=self.specs)
         problem = replace(problem, id=progress.problem)
         return AgentWork(
             problem=problem,

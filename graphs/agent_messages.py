@@ -36,10 +36,8 @@ CRITIC = "critic"
 """Name of the user messages that carry a critic's objection or a word of the graph."""
 
 
-def problem_of_messages(
-    messages: Sequence[AnyMessage], *, system: str | None, specs: Sequence[ToolSpec], thread: str | None
-) -> Problem:
-    """Return a conversation as a problem, named by its thread and its content's hash.
+def problem_of_messages(messages: Sequence[AnyMessage], *, system: str | None, specs: Sequence[ToolSpec]) -> Problem:
+    """Return a conversation as a problem, named by its content's hash.
 
     Raises:
         InputError: there is no message, or one that is no part of a chat.
@@ -49,7 +47,7 @@ def problem_of_messages(
         raise InputError("the agent needs a conversation: give {'messages': [...]}")
     content = json.dumps([encode(message) for message in sent], sort_keys=True, default=str)
     digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:16]
-    return Problem(id=digest if thread is None else f"{thread}-{digest}", prompt=sent, tools=tuple(specs))
+    return Problem(id=digest, prompt=sent, tools=tuple(specs))
 
 
 def conversation(messages: Sequence[AnyMessage], system: str | None) -> tuple[Message, ...]:

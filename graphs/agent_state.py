@@ -152,7 +152,9 @@ class Progress:
     """Where the loop stands, between two nodes."""
 
     problem: str
-    """Id of the conversation as it was when the agent began."""
+    """Id of the turn: its thread with a hash of the conversation; without a thread it is like no other."""
+    content: str = ""
+    """The hash alone, from which seeds are made: the same conversation has the same ones."""
     base: int
     """How many messages that conversation has."""
     trial: Trial

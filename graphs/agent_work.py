@@ -78,7 +78,7 @@ class AgentWork:
             ledger.tree(seen.model).add(seen.ids)
         lease = ledger.lease(0)
         assert lease is not None  # no other lease is open
-        seed = derive_seed(settings.seed, progress.problem, progress.trial.id, progress.steps, purpose)
+        seed = derive_seed(settings.seed, progress.content, progress.trial.id, progress.steps, purpose)
         meter = CallMeter(
             lease,
             seed=seed,

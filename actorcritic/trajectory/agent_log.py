@@ -1,8 +1,8 @@
 """The log of an agent: writes its events, and on a restart gives back what is in it already.
 
-A conversation up to the agent's turn is one problem; the same conversation is the same problem. Whoever runs the agent
-again asks here before every model call, tool call and judgement, so that none that had finished is made twice. A call
-that was under way when the process died has no event: it is made again. Knows no graph.
+A thread's conversation up to the agent's turn is one problem. Whoever runs the agent on it again asks here before every
+model call, tool call and judgement, so that none that had finished is made twice. A call that was under way when the
+process died has no event: it is made again. Knows no graph.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from actorcritic.types import Critique, Failure, JsonValue, Outcome, Payload, Pr
 
 __all__ = ["AgentLog", "AgentPast", "ProblemLog"]
 
+MOST_OPEN = 1_000
+"""Problems that are held in memory; of the others the log is read again, should they go on."""
 CONFIG: dict[str, JsonValue] = {"graph": "tool_agent"}
 """What the run folder of an agent says of itself."""
 
@@ -254,6 +256,8 @@ class AgentLog:
         found = self._open.get(problem)
         if found is not None:
             return found
+        while len(self._open) >= MOST_OPEN:
+            self.leave(next(iter(self._open)))
         past = AgentPast()
         for event in self._events(problem):
             past.read(event)

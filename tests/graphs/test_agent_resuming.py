@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from actorcritic.trajectory.recorder import create_run
 from actorcritic.types import GenerateRequest
 from tests.graphs.agent_world import Tools, ask, call, calls, judge, run, says
 from tests.house.source import ROOT
+
+THREAD: Any = {"configurable": {"thread_id": "t"}}
 
 
 def play(request: GenerateRequest) -> Reply:
@@ -58,7 +61,7 @@ def without_run(result: dict[str, Any]) -> dict[str, Any]:
 
 async def test_the_log_is_an_episode(tmp_path: Path) -> None:
     with AgentLog.open(tmp_path / "run") as log:
-        end = await run(agent(log)[0])
+        end = await run(agent(log)[0], config=THREAD)
     assert end["answer"] == "5" and end["result"]["run"] == str(tmp_path / "run")
     (episode,) = read_episodes(tmp_path / "run")
     assert episode.answer == "5" and episode.stopped_by == "accepted" and episode.best == 1
@@ -80,7 +83,7 @@ async def test_the_log_is_an_episode(tmp_path: Path) -> None:
 async def test_goes_on_from_any_place_in_the_log(tmp_path: Path) -> None:
     with AgentLog.open(tmp_path / "whole") as log:
         graph, actor, critic, tools = agent(log)
-        whole = await run(graph)
+        whole = await run(graph, config=THREAD)
     lines = (tmp_path / "whole/events/main.jsonl").read_bytes().splitlines(keepends=True)
     made = (len(actor.calls), len(critic.calls), len(tools.made))
     assert made == (4, 7, 4)
@@ -98,7 +101,7 @@ async def test_goes_on_from_any_place_in_the_log(tmp_path: Path) -> None:
         )
         with AgentLog.open(folder) as log:
             graph, actor, critic, tools = agent(log)
-            again = await run(graph)
+            again = await run(graph, config=THREAD)
         new = (len(actor.calls), len(critic.calls), len(tools.made))
         assert tuple(one + two for one, two in zip(had, new, strict=True)) == made, f"after {kept} events"
         assert without_run(again["result"]) == without_run(whole["result"])
@@ -110,19 +113,29 @@ async def test_goes_on_from_any_place_in_the_log(tmp_path: Path) -> None:
 async def test_a_finished_conversation_is_not_paid_for_again(tmp_path: Path) -> None:
     with AgentLog.open(tmp_path) as log:
         graph = agent(log)[0]
-        assert (await run(graph))["result"] == (await run(graph))["result"]
+        assert (await run(graph, config=THREAD))["result"] == (await run(graph, config=THREAD))["result"]
     with AgentLog.open(tmp_path) as log:
         graph, actor, critic, tools = agent(log)
-        await run(graph)
+        await run(graph, config=THREAD)
     assert (len(actor.calls), len(critic.calls), tools.made) == (0, 0, [])
     assert len(read_run(tmp_path).head.problems) == 1
+
+
+async def test_without_a_thread_two_runs_share_nothing(tmp_path: Path) -> None:
+    """Two people may ask the same at the same time; what a tool said to one is not the other's."""
+    with AgentLog.open(tmp_path) as log:
+        graph, actor, _, tools = agent(log)
+        first, second = await asyncio.gather(run(graph), run(graph))
+    assert len(actor.calls) == 8 and len(tools.made) == 8 and first["result"]["id"] != second["result"]["id"]
+    assert set(Counter(made.request.seed for made in actor.calls).values()) == {2}
+    assert len(list(read_episodes(tmp_path))) == 2
 
 
 async def test_another_conversation_is_another_problem(tmp_path: Path) -> None:
     with AgentLog.open(tmp_path) as log:
         graph = tool_agent_graph(says("a", "b"), log=log)
-        await run(graph, ask("first"))
-        await run(graph, ask("second"))
+        await run(graph, ask("first"), THREAD)
+        await run(graph, ask("second"), THREAD)
     assert [episode.answer for episode in read_episodes(tmp_path)] == ["a", "b"]
     assert json.loads((tmp_path / "run.json").read_text())["problems"] == 2
 
@@ -164,7 +177,7 @@ async def test_a_checkpointer_keeps_the_tools_that_have_ended(tmp_path: Path) ->
 
 async def test_a_checkpointer_resumes_between_any_two_nodes(tmp_path: Path) -> None:
     whole_graph, actor, critic, tools = agent()
-    whole = await run(whole_graph)
+    whole = await run(whole_graph, config=THREAD)
     made = (len(actor.calls), len(critic.calls), len(tools.made))
     for stop in range(1, 20, 3):
         graph, actor, critic, tools = agent()
@@ -186,7 +199,7 @@ async def test_cancelling_leaves_the_log_whole(tmp_path: Path) -> None:
     made = calls(call("add", "1", a=1, b=1), call("wait", "2", who="x"))
     with AgentLog.open(tmp_path) as log:
         graph = tool_agent_graph(says(made), tools.all, log=log)
-        task = asyncio.create_task(run(graph))
+        task = asyncio.create_task(run(graph, config=THREAD))
         while len(tools.made) < 2 or not any("add" in line for line in _lines(tmp_path, "tool_called")):
             await asyncio.sleep(0.001)
         task.cancel()
@@ -196,14 +209,14 @@ async def test_cancelling_leaves_the_log_whole(tmp_path: Path) -> None:
     again = Tools()
     again.gate.set()
     with AgentLog.open(tmp_path) as log:
-        end = await run(tool_agent_graph(says("done"), again.all, log=log))
+        end = await run(tool_agent_graph(says("done"), again.all, log=log), config=THREAD)
     assert end["answer"] == "done" and again.made == ["wait x"]
 
 
 async def test_cancelling_a_model_call_leaves_the_log_whole(tmp_path: Path) -> None:
     actor = says("never", latencies=[60.0])
     with AgentLog.open(tmp_path) as log:
-        task = asyncio.create_task(run(tool_agent_graph(actor, log=log)))
+        task = asyncio.create_task(run(tool_agent_graph(actor, log=log), config=THREAD))
         while not actor.running:
             await asyncio.sleep(0.001)
         task.cancel()
@@ -211,7 +224,7 @@ async def test_cancelling_a_model_call_leaves_the_log_whole(tmp_path: Path) -> N
             await task
     assert len(_lines(tmp_path, "interrupted")) == 1 and actor.calls[0].cancelled
     with AgentLog.open(tmp_path) as log:
-        assert (await run(tool_agent_graph(says("now"), log=log)))["answer"] == "now"
+        assert (await run(tool_agent_graph(says("now"), log=log), config=THREAD))["answer"] == "now"
 
 
 def _lines(folder: Path, kind: str) -> list[str]:
@@ -247,7 +260,8 @@ def play(request):
 
 with AgentLog.open(folder) as log:
     graph = tool_agent_graph(ScriptedEngine(play), [write], log=log)
-    end = asyncio.run(graph.ainvoke({"messages": [HumanMessage("write")]}))
+    thread = {"configurable": {"thread_id": "t"}}
+    end = asyncio.run(graph.ainvoke({"messages": [HumanMessage("write")]}, thread))
 print(end["answer"])
 """
 

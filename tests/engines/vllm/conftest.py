@@ -45,6 +45,7 @@ def vllm_server(smollm2: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     command += ["--kv-cache-memory-bytes", str(2**29), "--enable-prompt-tokens-details"]
     # See the engine: on the CPU a seeded request must not be read in parts.
     command += ["--no-enable-chunked-prefill"]
+    command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
     variables = {"VLLM_NO_USAGE_STATS": "1", "VLLM_HOST_IP": "127.0.0.1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
     with log.open("wb") as out:
         server = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **variables})
