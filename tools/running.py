@@ -14,8 +14,8 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union, cast
 
 from actorcritic.agent_steps import ToolResult, cut_text, read_arguments
-from actorcritic.engines.texts import clean_text
 from actorcritic.errors import InputError
+from actorcritic.parsing.texts import clean_text
 from actorcritic.types import JsonValue, ToolCall, ToolSpec
 
 if TYPE_CHECKING:

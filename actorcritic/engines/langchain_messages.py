@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from actorcritic.agent_steps import read_arguments
-from actorcritic.engines.texts import clean_text
+from actorcritic.parsing.texts import clean_text
 from actorcritic.types import JsonValue, Message, Prompt, ToolCall
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hashlib import blake2b
 
 from actorcritic.types import Message, Prompt, TokenLogprob, ToolSpec
 
-__all__ = ["clean_text", "cut_tokens", "end_of_stop", "estimate_ids", "spell_tokens"]
+__all__ = ["cut_tokens", "end_of_stop", "estimate_ids", "spell_tokens"]
 
 _PIECES = re.compile(r" ?[^\W\d_]{1,6}| ?\d{1,3}|\n+| ?[^\w\s]{1,3}|_|\s")
 """About what a byte-pair tokenizer makes of English, code and figures."""
@@ -31,11 +31,6 @@ def estimate_ids(prompt: Prompt, tools: Sequence[ToolSpec] = ()) -> tuple[int, .
         texts.extend(_flat(message) for message in prompt.content)
         texts.append("<assistant>\n")
     return tuple(_id(piece) for text in (*texts, prompt.prefill) for piece in _pieces(text))
-
-
-def clean_text(text: str) -> str:
-    """Return a text that can be written as UTF-8: halves of surrogate pairs that stand alone are replaced."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def end_of_stop(text: str, stops: Sequence[str]) -> int | None:

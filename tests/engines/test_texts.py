@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, strategies
 
-from actorcritic.engines.texts import clean_text, cut_tokens, end_of_stop, estimate_ids, spell_tokens
+from actorcritic.engines.texts import cut_tokens, end_of_stop, estimate_ids, spell_tokens
 from actorcritic.types import Message, Prompt, TokenLogprob, ToolCall, ToolSpec
 
 TEXT = strategies.text(alphabet="ab é\n.€", max_size=20)
@@ -49,13 +49,6 @@ def test_the_first_stop_string_ends_a_text(text: str, stops: list[str]) -> None:
         assert not any(stop in text for stop in stops)
     else:
         assert text[:end].endswith(tuple(stops)) and not any(stop in text[: end - 1] for stop in stops)
-
-
-@given(text=strategies.text(alphabet=strategies.characters(), max_size=30) | strategies.just("\ud800x\udfff"))
-def test_clean_text_can_be_written(text: str) -> None:
-    clean = clean_text(text)
-    assert clean.encode("utf-8").decode("utf-8") == clean and clean_text(clean) == clean
-    assert clean == text or any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def test_an_estimate_is_of_the_right_order_and_keeps_prefixes() -> None:

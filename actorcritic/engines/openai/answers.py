@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from actorcritic.engines.answer import Answer
-from actorcritic.engines.texts import clean_text
 from actorcritic.errors import EngineError
+from actorcritic.parsing.texts import clean_text
 from actorcritic.types import FinishReason, TokenLogprob, ToolCall, Usage
 
 __all__ = [

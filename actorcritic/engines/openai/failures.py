@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from actorcritic.engines.openai.retrying import read_retry_after
-from actorcritic.engines.texts import clean_text
 from actorcritic.errors import EngineError, EngineUnavailable, PromptTooLong
+from actorcritic.parsing.texts import clean_text
 
 __all__ = ["Problem", "RequestRefused", "Secret", "problem_of_status"]
 
