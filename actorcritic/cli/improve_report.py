@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from actorcritic.training.improve.plan import METHODS
+from actorcritic.training.improve.plan import BASE, METHODS
 from actorcritic.training.improve.report import Comparison, ImproveReport, ImproveRow
 
 __all__ = ["draw_rounds", "print_report"]
@@ -39,8 +39,14 @@ def print_report(report: ImproveReport) -> None:
             f"{row.method}, round {row.round}: worse than before on the development problems "
             f"({row.development:.1%}), so not promoted."
         )
-    for pair in report.paired:
+    for pair in _worth_saying(report.paired):
         console.print(_sentence(pair), markup=False)
+
+
+def _worth_saying(pairs: Sequence[Comparison]) -> list[Comparison]:
+    """Return the comparisons between methods; with the base those of a method that is compared with nothing else."""
+    between = {pair.first for pair in pairs if pair.second != BASE}
+    return [pair for pair in pairs if pair.second != BASE or pair.first not in between]
 
 
 def _cells(row: ImproveRow) -> tuple[str, ...]:
@@ -79,9 +85,9 @@ def draw_rounds(report: ImproveReport, path: Path) -> bool:
         return False
     figure = figures.Figure(figsize=(12, 5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    colours = {name: f"C{place}" for place, name in enumerate(("base", *METHODS))}
+    colours = {name: f"C{place}" for place, name in enumerate((BASE, *METHODS))}
     for row in report.rows:
-        if row.method in ("base", "sft"):
+        if row.method in (BASE, "sft"):
             style = "-" if row.with_critic else ":"
             left.axhline(row.accuracy, color=colours[row.method], linestyle=style, linewidth=1)
     for method in report.methods:
@@ -108,7 +114,7 @@ def draw_rounds(report: ImproveReport, path: Path) -> bool:
                 marker="o",
                 label=label,
             )
-    base = next((row for row in report.rows if row.method == "base" and not row.with_critic), None)
+    base = next((row for row in report.rows if row.method == BASE and not row.with_critic), None)
     if base is not None:
         levels = [each.quintile for each in base.by_quintile]
         right.plot(levels, [each.accuracy for each in base.by_quintile], color="C0", label="base, alone")

@@ -287,6 +287,16 @@ def test_seeds_are_of_the_last_round(start: Start, trainer: Trainer, tmp_path: P
     assert [row["completion"] for row in first] != [row["completion"] for row in other], "it explores anew"
 
 
+def test_a_chat_model_learns_from_chats(start: Start, trainer: Trainer, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    arguments = ("--task", "countdown-3", "--rounds", 1, "--methods", "vanilla", "--actor", "hf:some", *LEAST)
+    assert start(*arguments, "--out", folder).code == 0
+    (settings,) = trainer.asked
+    assert settings.model == "hf:some" and settings.epochs is None, "as the recipe's preset has it"
+    for row in rows_in(folder, "vanilla/round-1/seed-0/data"):
+        assert row["prompt"][0]["role"] == "user" and row["completion"][0]["role"] == "assistant"
+
+
 # --- stopping and going on -----------------------------------------------------------------------------------------
 
 TINY = ("--task", "countdown-3", "--rounds", 1, "--methods", "sft,critique", *LEAST)

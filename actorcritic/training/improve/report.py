@@ -17,6 +17,9 @@ from actorcritic.training.improve.plan import BASE, METHODS
 
 __all__ = ["Comparison", "Cost", "ImproveReport", "ImproveRow", "Quintile", "Round", "summarize"]
 
+SIDES = (False, True)
+"""Alone, and with the critic."""
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -137,17 +140,14 @@ def summarize(
         levels: By problem, its fifth.
         base_rates: By problem, the share of right samples of the base.
     """
-    rows = [_row(each, levels, base_rates, with_critic=side) for each in rounds for side in (False, True)]
+    rows = [_row(each, levels, base_rates, with_critic=side) for each in rounds for side in SIDES]
     last = {each.method: each for each in rounds}
     order = [name for name in (*reversed([*METHODS]), BASE) if name in last and name != "critic"]
-    pairs = [(first, second) for place, first in enumerate(order) for second in order[place + 1 :]]
+    pairs = [(first, second, side) for i, first in enumerate(order) for second in order[i + 1 :] for side in SIDES]
     if "critic" in last:
-        pairs += [("critic", name) for name in ("sft", BASE) if name in last][:1]
-    paired = [
-        _comparison(last[first], last[second], levels, with_critic=side)
-        for first, second in pairs
-        for side in (False, True)
-    ]
+        # Alone, its actor is that of the other, which stays.
+        pairs += [("critic", name, True) for name in ("sft", BASE) if name in last][:1]
+    paired = [_comparison(last[first], last[second], levels, with_critic=side) for first, second, side in pairs]
     return rows, paired
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -105,6 +107,33 @@ def test_the_barrier_counts_numbers(new: int, old: int, gold: int | None, slack:
     limit = min(old, 9 if gold is None else gold)
     worked_out = None if gold is None else "7 " * gold
     assert is_shortcut("7 " * new, "7 " * old, worked_out, slack) == (new < limit - slack)
+
+
+def test_the_critic_draws_the_hard_problems_in() -> None:
+    """Section 1.10 (c): with the critic, more of the rows come from the problems of least skill."""
+    draw = random.Random(0)
+
+    def share_of_the_hard(sources: str) -> float:
+        export = exported(f"self-improve:sources={sources}", *found)
+        problems = [str(cast("Any", row["provenance"])["problem"]) for row in rows_of(export)]
+        return sum(problem.startswith("hard") for problem in problems) / len(problems)
+
+    for _ in range(3):
+        found: list[Episode] = []
+        for number in range(40):
+            skill, name = (0.05, f"hard{number}") if number % 3 == 0 else (0.9, f"easy{number}")
+            right = [draw.random() < skill for _ in range(5)]
+            tries = [
+                attempt(i, solved(f"{name} {i} {'is' if good else 'is not'} 42"), correct=good)
+                for i, good in enumerate(right)
+            ]
+            mended = [
+                refined(i, (solved(f"{name} {i} is 42 after all"), draw.random() < 0.5))
+                for i, good in enumerate(right)
+                if not good
+            ]
+            found.append(episode(*tries, name=name, text=f"What is {name}?", derived=tuple(mended)))
+        assert share_of_the_hard("all") > share_of_the_hard("own") + 0.1
 
 
 # --- the embedded pair's own words ---------------------------------------------------------------------------------

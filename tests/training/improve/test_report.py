@@ -87,7 +87,6 @@ def test_a_critic_is_compared_with_the_actor_that_it_had() -> None:
         one_round("critic", 1, evaluated(first(2), first(7))),
     ]
     paired = summarize(rounds, LEVELS, RATES)[1]
-    assert [(each.first, each.second, each.difference) for each in paired] == [
-        ("critic", "base", 0.0),
-        ("critic", "base", 0.5),
+    assert [(each.first, each.second, each.with_critic, each.difference) for each in paired] == [
+        ("critic", "base", True, 0.5)
     ]
