@@ -5,8 +5,8 @@
 Speed: bare events, and calls with 200 token ids and log-probabilities, written to a real file by one writer, best of
 three. Share: `FileRecorder.record` and the making of its payloads, as part of the processor time of `best-of-n` with
 the embedded pair; held: how long they kept the event loop, waiting for the interpreter after each write included, as
-part of the run's seconds. Memory: what the process holds after so many trajectories over what it held after a tenth of them, while
-writing, and while reading the same folder as episodes. The last line is JSON.
+part of the run's seconds. Memory: what the process holds after so many trajectories over what it held after a tenth of
+them, while writing, and while reading the same folder as episodes. The last line is JSON.
 """
 
 from __future__ import annotations
