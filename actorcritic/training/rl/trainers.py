@@ -7,6 +7,7 @@ four of TRL 1.16's insides: `rollout_func`, `_generate_and_score_completions`, `
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -138,7 +139,10 @@ def with_trainer(kind: type[RolloutTrainer], trl: Any) -> Any:
 
     def begin(self: Any, *, roll_out: RollOut, **more: Any) -> None:
         self.roll_out = roll_out
-        trl.GRPOTrainer.__init__(self, rollout_func=_roll_out, **more)
+        with warnings.catch_warnings():
+            # That rollouts of one's own are experimental is what `check_version` is for.
+            warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
+            trl.GRPOTrainer.__init__(self, rollout_func=_roll_out, **more)
         if self.accelerator.num_processes > 1:
             raise InputError("rollouts of groups with refinements or of two turns run in one process: start only one")
 
