@@ -77,6 +77,7 @@ def test_a_round_explores_with_the_last_model_that_was_promoted() -> None:
     assert players(third, {}, 0) == Players()
     promoted = {stage("sft", 0).name: True, stage("critique", 1).name: True, stage("critique", 2).name: False}
     assert players(third, promoted, 0) == Players(actor=stage("critique", 1, "train"))
+    assert players(third, {**promoted, stage("critique", 2).name: True}, 0).actor == stage("critique", 2, "train")
     assert players(third, {**promoted, stage("critique", 1).name: False}, 0).actor == stage("sft", 0, "train")
     assert players(stage("vanilla", 3), promoted, 0).actor == stage("sft", 0, "train"), "each method for itself"
     assert predecessor(third, promoted, 0) == stage("critique", 1)
