@@ -43,7 +43,7 @@ def lora_config(model: Any, rank: int, new_tokens: Sequence[int] = (), *, task: 
     Args:
         model: What it is for.
         rank: >= 0.
-        new_tokens: Ids of tokens whose embeddings are trained as well.
+        new_tokens: Ids of tokens that were added: with any, embeddings and output are trained whole.
         task: PEFT's name of what the model does.
     """
     if rank == 0:
@@ -55,9 +55,10 @@ def lora_config(model: Any, rank: int, new_tokens: Sequence[int] = (), *, task: 
         raise InputError("this model has no linear layer to adapt: train all weights with --lora-rank 0")
     more: dict[str, Any] = {}
     if new_tokens:
-        table = model.get_input_embeddings()
-        name = next(name for name, module in found.items() if module is table).rpartition(".")[2]
-        more = {"trainable_token_indices": {name: list(new_tokens)}}
+        # Whole tables, since TRL reads the output's weight itself and sees no single rows that are trained.
+        tables = (model.get_input_embeddings(), model.get_output_embeddings())
+        names = [name.rpartition(".")[2] for name, module in found.items() if any(module is each for each in tables)]
+        more = {"modules_to_save": names, "ensure_weight_tying": bool(model.config.tie_word_embeddings)}
     return peft.LoraConfig(
         r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type=task, **more
     )
