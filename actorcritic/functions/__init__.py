@@ -1,6 +1,7 @@
 """Test-time scaling of a caller's own asynchronous function, whatever it returns."""
 
 from actorcritic.functions.calls import this_call
+from actorcritic.functions.codecs import Codec, typed_codec
 from actorcritic.functions.methods import (
     ab_mcts,
     adaptive_vote,
@@ -11,12 +12,14 @@ from actorcritic.functions.methods import (
     scale,
     weighted_vote,
 )
-from actorcritic.functions.results import CallFailure, Candidate, Progress, Scaled
+from actorcritic.functions.results import CallFailure, Candidate, PastError, Progress, Scaled
 from actorcritic.functions.synchronous import run_sync
 
 __all__ = [
     "CallFailure",
     "Candidate",
+    "Codec",
+    "PastError",
     "Progress",
     "Scaled",
     "ab_mcts",
@@ -28,5 +31,6 @@ __all__ = [
     "run_sync",
     "scale",
     "this_call",
+    "typed_codec",
     "weighted_vote",
 ]

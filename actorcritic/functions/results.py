@@ -11,7 +11,7 @@ from typing import Generic, Literal, TypeVar
 from actorcritic.budget import Spend
 from actorcritic.types import Failure, StopReason
 
-__all__ = ["CallFailure", "Candidate", "Progress", "Scaled"]
+__all__ = ["CallFailure", "Candidate", "PastError", "Progress", "Scaled"]
 
 T = TypeVar("T")
 
@@ -35,6 +35,15 @@ class Candidate(Generic[T]):
     """How long it took, scoring included."""
 
 
+class PastError(Exception):
+    """What a function raised in an earlier run, as far as the log holds it."""
+
+    def __init__(self, type: str, message: str) -> None:
+        super().__init__(message)
+        self.type = type
+        """Name of the exception's class."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFailure:
     """A call that brought nothing, as data."""
@@ -44,16 +53,17 @@ class CallFailure:
     where: str
     """The caller's function: "fn", "score", "critique", "revise", "done" or "key"."""
     error: Exception = field(compare=False)
-    """What it raised."""
+    """What it raised; a `PastError` where that was in an earlier run."""
 
     def __str__(self) -> str:
         """Return it in one line."""
-        return f"call {self.index}: {self.where} failed with {type(self.error).__name__}: {self.error}"
+        return f"call {self.index}: {self.where} failed with {self.failure.type}: {self.error}"
 
     @property
     def failure(self) -> Failure:
         """The failure without the exception."""
-        return Failure(where=self.where, type=type(self.error).__name__, message=str(self.error))
+        kind = self.error.type if isinstance(self.error, PastError) else type(self.error).__name__
+        return Failure(where=self.where, type=kind, message=str(self.error))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,17 +9,22 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from inspect import iscoroutinefunction
+from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
 from actorcritic.budget import Budget, Ledger
+from actorcritic.codec import encode
 from actorcritic.errors import InputError, NoResult
 from actorcritic.exploration import Exploration
+from actorcritic.functions.checks import Refusal
+from actorcritic.functions.codecs import JSON, Codec
+from actorcritic.functions.logs import Log
 from actorcritic.functions.results import Progress, Scaled
-from actorcritic.functions.work import Functions, FunctionSearch, Refusal
+from actorcritic.functions.work import Functions, FunctionSearch
 from actorcritic.metering import derive_seed
 from actorcritic.search.options import OptionValue
 from actorcritic.search.strategies import STRATEGIES, StrategySpec, make_policy, needs_critic
-from actorcritic.types import StopReason
+from actorcritic.types import JsonValue, StopReason
 
 __all__ = ["RunOptions", "run_search", "takes_votes"]
 
@@ -51,7 +56,16 @@ class RunOptions(TypedDict, total=False):
     """What one candidate costs at most, in tokens: none is begun with less, so that a budget of tokens is kept. Without
     it candidates are made one at a time under such a budget."""
     on_event: Callable[[Progress[Any]], None]
-    """Hears of everything as it happens, in the running event loop."""
+    """Hears of everything as it happens, in the running event loop; when a run goes on, of its past too."""
+    out: str | Path
+    """A new run folder: every call is logged with what it returned, so that the search can be resumed."""
+    resume: str | Path
+    """The folder of a search that broke off, or ended: it goes on with the same strategy, seed, width and budget, and
+    no call that had ended is made again. `done` and `key` are asked again; `seconds` begin anew."""
+    codec: Codec[Any]
+    """How values are logged: `typed_codec(Answer)`; without it they must be JSON already. With `out` and `resume`."""
+    feedback_codec: Codec[Any]
+    """Likewise, the feedback of `critique`."""
 
 
 async def run_search(
@@ -85,6 +99,7 @@ async def run_search(
         call_tokens=call_tokens,
         on_event=options.get("on_event"),
     )
+    search.log = _open_log(options, _facts_of(search, spec, width))
     exploration = Exploration(
         search=search,
         run=search.run,
@@ -95,9 +110,12 @@ async def run_search(
     started = time.monotonic()
     try:
         stopped_by = await exploration.explore(budget.seconds)
+        search.finish(search.reason(stopped_by))
     except Refusal as refusal:
         # From here on it is an error like any other: a search inside this function's caller goes on without it.
         raise InputError(str(refusal)) from refusal.__cause__
+    finally:
+        search.log.close()
     return _result(search, search.reason(stopped_by), spec, width, time.monotonic() - started)
 
 
@@ -153,6 +171,41 @@ def _width(spec: StrategySpec, options: RunOptions) -> int:
 def _calls(functions: Functions[Any]) -> int | None:
     """Return how many calls a candidate takes, None where only `done` knows."""
     return None if functions.done is not None else 1 + iscoroutinefunction(functions.judge)
+
+
+def _facts_of(search: FunctionSearch[Any], spec: StrategySpec, width: int) -> dict[str, JsonValue]:
+    """Return what a run that goes on must have in common with the one that began it."""
+    return {
+        "strategy": str(spec),
+        "seed": search.seed,
+        "width": width,
+        "accept": search.accept,
+        "call_tokens": search.call_tokens,
+        "budget": encode(search.ledger.budget),
+    }
+
+
+def _open_log(options: RunOptions, facts: dict[str, JsonValue]) -> Log:
+    """Return the log that was asked for.
+
+    Raises:
+        InputError: the options exclude one another, or are not those that the run was begun with.
+    """
+    out, resume = options.get("out"), options.get("resume")
+    value, feedback = options.get("codec"), options.get("feedback_codec")
+    if out is None and resume is None:
+        if value is not None or feedback is not None:
+            raise InputError("codec and feedback_codec say how a log is written: give out or resume too")
+        return Log()
+    if out is not None and resume is not None:
+        raise InputError("out begins a run and resume goes on with one: give one of them")
+    from actorcritic.functions import run_log  # noqa: PLC0415 - `import actorcritic` imports no dependency
+
+    codecs = run_log.Codecs(value=JSON if value is None else value, feedback=JSON if feedback is None else feedback)
+    if resume is not None:
+        return run_log.take_up_run(Path(resume), facts, codecs)
+    assert out is not None  # one of them is given
+    return run_log.begin_run(Path(out), facts, f"{facts['strategy']} over a function", codecs)
 
 
 def _result(

@@ -6,34 +6,30 @@ raises is data; a score that is no number in [0, 1] is a mistake in the program 
 
 from __future__ import annotations
 
-import asyncio
-import math
 import time
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from inspect import isawaitable, iscoroutine
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from actorcritic.budget import Charge, Lease, Spend
-from actorcritic.errors import BudgetExhausted, InputError
-from actorcritic.exploration import Search, without_means
+from actorcritic.errors import BudgetExhausted
+from actorcritic.exploration import Search, out_of_budget, without_means
 from actorcritic.functions.calls import FunctionCall, entered
+from actorcritic.functions.checks import Broken, Judgement, Refusal, caught, plain, read_judgement, same
+from actorcritic.functions.logs import End, Ended, Log
 from actorcritic.functions.results import CallFailure, Candidate, Progress
 from actorcritic.metering import derive_seed
 from actorcritic.search.policy import CRITIQUE, MAX_STEPS, TEMPERATURE
-from actorcritic.types import Action, Failure, Outcome, Role, Trial, Verdict
+from actorcritic.search.tree import node_counts
+from actorcritic.types import Action, Failure, Outcome, Role, StopReason, Trial, Verdict
 
-__all__ = ["FunctionSearch", "Functions", "Refusal"]
+__all__ = ["FunctionSearch", "Functions"]
 
 T = TypeVar("T")
 
 STEPS = 256
 """After so many steps a value that never becomes `done` is left as it is."""
-
-
-class Refusal(InputError):
-    """A caller's function did what no search can work with; ends the search, unlike what the function raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,20 +53,15 @@ class Functions(Generic[T]):
     """What the caller calls `improve`."""
 
 
-class _Judgement(NamedTuple):
-    """What is thought of a value."""
+@dataclass(slots=True, kw_only=True)
+class _Ongoing:
+    """A call that is being made. Mutable."""
 
-    score: float | None = None
-    feedback: object = None
-
-
-class _Broken(Exception):
-    """A call of a caller's function failed; carries what it raised."""
-
-    def __init__(self, where: str, error: Exception) -> None:
-        super().__init__(str(error))
-        self.where = where
-        self.error = error
+    where: str
+    call: FunctionCall
+    awaited: bool
+    """Whether it counts as a call: everything that is awaited does."""
+    started: float = field(default_factory=time.monotonic)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,11 +79,31 @@ class FunctionSearch(Search[Candidate[T]], Generic[T]):
     """Everything that failed, in the order in which it did."""
     keys: list[object] = field(default_factory=list[object])
     """The different answers so far, in the order in which they were settled."""
+    log: Log = field(default_factory=Log)
+    """Hears of everything, and answers the calls that an earlier run has made."""
+    leases: dict[int, Lease] = field(default_factory=dict[int, Lease])
+    """Of the trials in flight."""
 
     # --- what the driver asks for ----------------------------------------------------------------------------------
 
-    async def run(self, trial: Trial, parent: Candidate[T] | None, lease: Lease) -> Candidate[T] | Failure:
-        """Carry out one trial: make a value, then judge it."""
+    def run(
+        self, trial: Trial, parent: Candidate[T] | None, lease: Lease
+    ) -> Coroutine[None, None, Candidate[T] | Failure]:
+        """Return the work of one trial."""
+        self.leases[trial.id] = lease
+        return self._run(trial, parent, lease)
+
+    async def _run(self, trial: Trial, parent: Candidate[T] | None, lease: Lease) -> Candidate[T] | Failure:
+        """Carry out one trial, unless an earlier run gave it up."""
+        if self.log.given_up(trial) is not None:
+            return cast("Failure", None)  # to the driver a trial that was given up, as it was then
+        result = await self._try(trial, parent, lease)
+        if out_of_budget(result):
+            self.log.dry(trial)
+        return result
+
+    async def _try(self, trial: Trial, parent: Candidate[T] | None, lease: Lease) -> Candidate[T] | Failure:
+        """Make a value, then judge it."""
         if self.call_tokens is not None and lease.tokens is not None and lease.tokens < self.call_tokens:
             return without_means(BudgetExhausted("tokens"))
         started = time.monotonic()
@@ -101,15 +112,15 @@ class FunctionSearch(Search[Candidate[T]], Generic[T]):
             done = self._is_done(value)
         except BudgetExhausted as error:
             return without_means(error)
-        except _Broken as broken:
+        except Broken as broken:
             return self._note(trial, broken).failure
-        judgement = _Judgement()
+        judgement, judged = Judgement(), False
         try:
             if self._wants_judgement(trial, done):
-                judgement = await self._judge(trial, value, lease)
+                judgement, judged = await self._judge(trial, value, lease), True
         except BudgetExhausted:
             pass  # the value stands, unscored
-        except _Broken as broken:
+        except Broken as broken:
             self._note(trial, broken)
         candidate = Candidate(
             index=trial.id,
@@ -120,30 +131,58 @@ class FunctionSearch(Search[Candidate[T]], Generic[T]):
             done=done,
             seconds=time.monotonic() - started,
         )
+        self.log.brought(trial, candidate, self._verdict(candidate.score) if judged else None)
         self._tell(Progress(kind="returned", index=trial.id, spend=self.ledger.spend, candidate=candidate))
         return candidate
 
     def outcome_of(self, trial: Trial, attempt: Candidate[T], tokens: int) -> Outcome:
         """See `Search.outcome_of`."""
-        verdict = Verdict.UNSCORED
-        if attempt.score is not None:
-            verdict = Verdict.CORRECT if attempt.score >= self.accept else Verdict.INCORRECT
         return Outcome(
             complete=attempt.done,
             vote_key=self._vote_key(trial, attempt.value) if attempt.done else None,
-            verdict=verdict,
+            verdict=self._verdict(attempt.score),
             score=attempt.score,
             tokens=tokens,
         )
 
+    def _verdict(self, score: float | None) -> Verdict:
+        """Return what a score says of a value."""
+        if score is None:
+            return Verdict.UNSCORED
+        return Verdict.CORRECT if score >= self.accept else Verdict.INCORRECT
+
+    def settle(self, trial: Trial, result: Candidate[T] | Failure | None, spend: Spend | None = None) -> None:
+        """See `Search.settle`; a trial that an earlier run gave up costs what it had cost then."""
+        lease = self.leases.pop(trial.id, None)
+        for charge in self.log.given_up(trial) or ():
+            if lease is not None:
+                lease.charge(charge)
+        Search.settle(self, trial, result, spend)
+
     def asked(self, trial: Trial) -> None:
         """See `Search.asked`."""
+        self.spent = self.log.asked(trial) or self.spent
         self._tell(Progress(kind="asked", index=trial.id, spend=self.ledger.spend))
 
     def committed(self, trial: Trial, told: Outcome | Failure | None, spend: Spend) -> None:
         """See `Search.committed`."""
         candidate = self.attempts.get(trial.id)
+        self.log.committed(trial, told, spend)
         self._tell(Progress(kind="settled", index=trial.id, spend=self.ledger.spend, candidate=candidate))
+
+    def finish(self, stopped_by: StopReason) -> None:
+        """Tell the log of the end."""
+        best = self.policy.best
+        self.log.finished(
+            End(
+                best=None if best is None else self.attempts[best],
+                attempts=len(self.attempts),
+                spend=self.ledger.spend,
+                stopped_by=stopped_by,
+                failures=tuple(self.failures),
+                counts=node_counts(self.policy),
+            )
+        )
 
     # --- one trial -------------------------------------------------------------------------------------------------
 
@@ -175,8 +214,8 @@ class FunctionSearch(Search[Candidate[T]], Generic[T]):
         """Return whether a value is finished."""
         if self.functions.done is None:
             return True
-        with _caught("done"):
-            return bool(_plain("done", self.functions.done(value)))
+        with caught("done"):
+            return bool(plain("done", self.functions.done(value)))
 
     def _wants_judgement(self, trial: Trial, done: bool) -> bool:
         """Return whether a value is to be judged: not where the strategy needs none, nor one that was cut off."""
@@ -184,65 +223,99 @@ class FunctionSearch(Search[Candidate[T]], Generic[T]):
             return False
         return done or MAX_STEPS in trial.options
 
-    async def _judge(self, trial: Trial, value: T, lease: Lease) -> _Judgement:
+    async def _judge(self, trial: Trial, value: T, lease: Lease) -> Judgement:
         """Ask what is thought of a value."""
         judge, where = self.functions.judge, self.functions.judged_by
         assert judge is not None  # see `_wants_judgement`
-        said = await self._call(trial, where, lambda: judge(value), lease, role="critic")
-        if not self.functions.feedback:
-            return _Judgement(_read_score(said, where))
-        if not isinstance(said, tuple) or len(cast("tuple[object, ...]", said)) != 2:
-            raise Refusal(f"{where} returned {said!r:.60}: it must return a pair of a score and the feedback")
-        score, feedback = cast("tuple[object, object]", said)
-        return _Judgement(_read_score(score, where), feedback)
+        judgement: Judgement = await self._call(trial, where, lambda: judge(value), lease, role="critic")
+        return judgement
 
     async def _call(
         self, trial: Trial, where: str, function: Callable[[], object], lease: Lease, role: Role = "actor"
     ) -> Any:
-        """Make one call within the lease, and put it on the bill however it ends; a plain judge is no call."""
+        """Make one call within the lease, or take what it came to in an earlier run; a judge gives a `Judgement`."""
         call = FunctionCall(
             index=trial.id,
             role=role,
             seed=derive_seed(self.seed, trial.id, role, len(lease.charges)),
             temperature=cast("float | None", trial.options.get(TEMPERATURE)),
         )
-        awaited = role == "actor"
-        if awaited:
-            lease.admit("", (), 1)
         entered(call)
+        past = self.log.answer(trial)
+        if past is not None:
+            return _repeat(past, call, lease)
+        ongoing = _Ongoing(where=where, call=call, awaited=role == "actor")
+        if ongoing.awaited:
+            lease.admit("", (), 1)
         try:
-            with _caught(where):
-                result = function()
-            if role == "critic":
-                if not isawaitable(result):
-                    return result
+            value = await self._carry_out(ongoing, function, lease)
+        except Broken as broken:
+            self._end(trial, ongoing, lease, error=broken.error)
+            raise
+        except BaseException:
+            self._end(trial, ongoing, lease, lost=True)
+            raise
+        self._end(trial, ongoing, lease, value=value)
+        return value
+
+    async def _carry_out(self, ongoing: _Ongoing, function: Callable[[], object], lease: Lease) -> object:
+        """Call a function and await it; a plain judge is no call."""
+        where, judging = ongoing.where, ongoing.call.role == "critic"
+        with caught(where):
+            result = function()
+        if isawaitable(result):
+            if judging:
                 _admit(lease, result)
-                awaited = True
-            if not isawaitable(result):
-                raise Refusal(f"{where} is not asynchronous: it returned {result!r:.60} instead of something to await")
-            with _caught(where):
+                ongoing.awaited = True
+            with caught(where):
                 result = await result
-        finally:
-            if awaited or call.reported:
-                self._bill(call, where, lease)
-        if role == "actor":
-            self._check_report(call, where)
+        elif not judging:
+            raise Refusal(f"{where} is not asynchronous: it returned {result!r:.60} instead of something to await")
+        if judging:
+            return read_judgement(result, where, feedback=self.functions.feedback)
+        self._check_report(ongoing.call, where)
         return result
 
-    def _bill(self, call: FunctionCall, where: str, lease: Lease) -> None:
-        """Charge what a call has reported."""
-        usage = call.close()
-        tokens = usage.prompt_tokens + usage.completion_tokens
-        lease.charge(
-            Charge(
+    def _end(
+        self,
+        trial: Trial,
+        ongoing: _Ongoing,
+        lease: Lease,
+        *,
+        value: object = None,
+        error: Exception | None = None,
+        lost: bool = False,
+    ) -> None:
+        """Put a call that ended on the bill with what it has reported, and into the log."""
+        call, usage = ongoing.call, ongoing.call.close()
+        charge: Charge | None = None
+        if ongoing.awaited or call.reported:
+            tokens = usage.prompt_tokens + usage.completion_tokens
+            charge = Charge(
                 role=call.role,
-                model=where,
+                model=ongoing.where,
                 prompt_ids=(),
                 completion_ids=(),
                 usage=usage,
                 money=call.money,
                 logical_tokens=tokens,
             )
+            lease.charge(charge)
+        if charge is None and lost:
+            return  # it was never begun
+        seconds = time.monotonic() - ongoing.started
+        self.log.called(
+            trial,
+            Ended(
+                where=ongoing.where,
+                role=call.role,
+                charge=charge,
+                seed=call.seed,
+                seconds=seconds,
+                value=value,
+                error=error,
+                lost=lost,
+            ),
         )
 
     def _check_report(self, call: FunctionCall, where: str) -> None:
@@ -262,24 +335,25 @@ class FunctionSearch(Search[Candidate[T]], Generic[T]):
         if self.functions.key is None:
             return None
         try:
-            with _caught("key"):
-                key = _plain("key", self.functions.key(value))
-        except _Broken as broken:
+            with caught("key"):
+                key = plain("key", self.functions.key(value))
+        except Broken as broken:
             self._note(trial, broken)
             return None
         if key is None:
             return None
         for number, known in enumerate(self.keys):
-            if _same(key, known):
+            if same(key, known):
                 return str(number)
         self.keys.append(key)
         return str(len(self.keys) - 1)
 
-    def _note(self, trial: Trial, broken: _Broken) -> CallFailure:
+    def _note(self, trial: Trial, broken: Broken) -> CallFailure:
         """Keep a failure."""
         failure = CallFailure(index=trial.id, where=broken.where, error=broken.error)
         self.broken.append(failure)
         self.failures.append(failure.failure)
+        self.log.failed(trial, failure)
         self._tell(Progress(kind="failed", index=trial.id, spend=self.ledger.spend, failure=failure))
         return failure
 
@@ -287,22 +361,6 @@ class FunctionSearch(Search[Candidate[T]], Generic[T]):
         """Tell whoever watches."""
         if self.on_event is not None:
             self.on_event(progress)
-
-
-@contextmanager
-def _caught(where: str) -> Generator[None]:
-    """Turn whatever a caller's function raises into a `_Broken`; being cancelled from outside is none of it."""
-    try:
-        yield
-    except Refusal:
-        raise
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise _Broken(where, RuntimeError("it was cancelled from within")) from error
-    except Exception as error:
-        raise _Broken(where, error) from error
 
 
 def _admit(lease: Lease, work: object) -> None:
@@ -319,33 +377,11 @@ def _admit(lease: Lease, work: object) -> None:
         raise
 
 
-def _plain(where: str, result: object) -> object:
-    """Refuse what would have to be awaited."""
-    if isawaitable(result):
-        if iscoroutine(result):
-            result.close()
-        raise Refusal(f"{where} must be a plain function, not an asynchronous one")
-    return result
-
-
-def _read_score(raw: object, where: str) -> float | None:
-    """Return a score as a number in [0, 1]; None = unscored; refuse anything else."""
-    if raw is None:
-        return None
-    try:
-        score = float(cast("Any", raw)) if not isinstance(raw, str | bytes) else math.nan
-    except (TypeError, ValueError):
-        score = math.nan
-    if not 0.0 <= score <= 1.0:
-        raise Refusal(
-            f"{where} returned {raw!r:.60}: a score is a number in [0, 1], 1 = certainly right, or None = unscored"
-        )
-    return score
-
-
-def _same(key: object, known: object) -> bool:
-    """Return whether two answers are one."""
-    try:
-        return key is known or bool(key == known)
-    except Exception as error:
-        raise Refusal(f"answers of type {type(key).__name__} cannot be compared: give a key") from error
+def _repeat(past: Ended, call: FunctionCall, lease: Lease) -> object:
+    """Return what a call came to in an earlier run, and charge it as then; what it raised is raised again."""
+    call.close()
+    if past.charge is not None:
+        lease.charge(past.charge)
+    if past.error is not None:
+        raise Broken(past.where, past.error)
+    return past.value
