@@ -120,7 +120,7 @@ def _trainer(
     ends = end_ids(parts["model"], work.tokenizer)
     background = Background()
     policy: list[PolicyEngine] = []
-    sampling = Sampling(temperature=prepared.temperature)
+    sampling = Sampling(temperature=prepared.temperature, top_p=float(setting_of(work, "top_p", 1.0)))
 
     def roll_out(trainer: Any, rows: Sequence[Any]) -> Sequence[Rollout]:
         model = trainer.accelerator.unwrap_model(trainer.model)

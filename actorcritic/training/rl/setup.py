@@ -32,6 +32,8 @@ RL_OPTIONS: tuple[Option, ...] = (
 
 GENERATIONS = 8
 NEW_TOKENS = 1024
+CLOSING = 8
+"""Tokens with which a chat template ends a turn at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +81,7 @@ def prepare(work: Work, *, turns: int = 1) -> Prepared:
         if isinstance(asked, Drop):
             return asked
         columns = {name: value for name, value in row.items() if name != "provenance"}
-        # A further turn is asked for with the question or something shorter.
-        length = turns * (len(asked) + new_tokens)
+        length = len(asked) + turns * new_tokens + (turns - 1) * _asking_again(work, row, asked)
         return {**columns, "prompt": work.encoder.harmless(row["prompt"])}, length
 
     encoded = encode_rows(work.data.rows, question, work.limit)
@@ -104,6 +105,15 @@ def prepare(work: Work, *, turns: int = 1) -> Prepared:
         temperature=temperature,
         arguments=arguments,
     )
+
+
+def _asking_again(work: Work, row: Columns, asked: Sequence[int]) -> int:
+    """Return how many tokens ask for a further answer at most; the embedded pair is asked the question again."""
+    if "correction" not in row or isinstance(row["prompt"], str):
+        return len(asked)
+    correction = work.encoder.ask([{"role": "user", "content": row["correction"]}])
+    # A template may close the answer before it.
+    return CLOSING + (0 if isinstance(correction, Drop) else len(correction))
 
 
 def trainer_parts(work: Work, prepared: Prepared, config: Callable[..., Any], **more: Any) -> dict[str, Any]:
