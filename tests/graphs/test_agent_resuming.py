@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.types import Command
 
 from actorcritic.agent_steps import AgentStep, Judgement
 from actorcritic.engines.scripted import Reply, ScriptedEngine
 from actorcritic.errors import RecordError
 from actorcritic.graphs.agent_state import ToolAgentSettings
+from actorcritic.graphs.human_critic import HumanStepCritic
 from actorcritic.graphs.tool_agent import ToolAgentGraph, tool_agent_graph
 from actorcritic.step_critics import FunctionStepCritic
 from actorcritic.trajectory.agent_log import AgentLog
@@ -108,6 +110,7 @@ async def test_goes_on_from_any_place_in_the_log(tmp_path: Path) -> None:
         assert [m.content for m in again["messages"]] == [m.content for m in whole["messages"]]
         (episode,) = read_episodes(folder)
         assert episode.finished and len(episode.attempts) == 2
+        assert sum(len(attempt.judgements) for attempt in episode.attempts) == made[1], f"after {kept} events"
 
 
 async def test_a_finished_conversation_is_not_paid_for_again(tmp_path: Path) -> None:
@@ -119,6 +122,34 @@ async def test_a_finished_conversation_is_not_paid_for_again(tmp_path: Path) -> 
         await run(graph, config=THREAD)
     assert (len(actor.calls), len(critic.calls), tools.made) == (0, 0, [])
     assert len(read_run(tmp_path).head.problems) == 1
+
+
+async def test_what_a_human_or_a_function_said_is_not_asked_again(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def look(step: AgentStep) -> Judgement:
+        asked.append(step.index)
+        return Judgement.passed()
+
+    def graph_on(log: AgentLog, *replies: Any) -> ToolAgentGraph:
+        careful = HumanStepCritic(answers=False)
+        graph = tool_agent_graph(says(*replies), Tools().all, [look, careful], log=log)
+        graph.checkpointer = InMemorySaver()  # another one each time: the log alone remembers
+        return graph
+
+    made = calls(call("add", "1", a=1, b=1))
+    with AgentLog.open(tmp_path) as log:
+        graph = graph_on(log, made, made)
+        await run(graph, config=THREAD)
+        waiting = await graph.ainvoke(Command(resume="pass"), THREAD)
+        assert waiting["__interrupt__"][0].value["step"] == 1
+    before = list(asked)
+    with AgentLog.open(tmp_path) as log:
+        graph = graph_on(log, "done")
+        again = await run(graph, config=THREAD)
+        assert again["__interrupt__"][0].value["step"] == 1 and asked == before
+        end = await graph.ainvoke(Command(resume="pass"), THREAD)
+    assert end["answer"] == "done" and asked == [*before, 1, 2]
 
 
 async def test_without_a_thread_two_runs_share_nothing(tmp_path: Path) -> None:
@@ -236,6 +267,7 @@ PROGRAM = """
 import asyncio, json, os, sys
 from langchain_core.messages import HumanMessage
 from actorcritic.engines.scripted import Reply, ScriptedEngine
+from actorcritic.graphs.human_critic import HumanStepCritic
 from actorcritic.graphs.tool_agent import tool_agent_graph
 from actorcritic.trajectory.agent_log import AgentLog
 from actorcritic.types import ToolCall
