@@ -216,8 +216,10 @@ class Lease:
         """Reserve one step in an environment.
 
         Raises:
-            BudgetExhausted: none is left.
+            BudgetExhausted: none is left, or no token with which an action could be written.
         """
+        if self.tokens is not None and self._spent.total.logical_tokens >= self.tokens:
+            raise BudgetExhausted("tokens")
         taken = 0 if self._spent.steps is None else self._spent.steps.taken
         if self.steps is not None and taken >= self.steps:
             raise BudgetExhausted("steps")

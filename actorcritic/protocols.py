@@ -154,7 +154,7 @@ class Meter(Protocol):
         """Ask for leave to take a step in an environment, before anything is spent on choosing it.
 
         Raises:
-            BudgetExhausted: none is left.
+            BudgetExhausted: none is left, or no token with which an action could be written.
         """
         ...
 

@@ -159,11 +159,12 @@ class EnvironmentActor:
                 try:
                     meter.admit_step()
                     written = await (write if write is not None and number == 0 else usual)()
+                    new = _up_to_action(written.steps[len(solution.steps) :], meter)
                 except BudgetExhausted:
                     if number == 0:
                         raise
                     break
-                solution = await self._act(solution, written, visit, meter)
+                solution = await self._act(solution, new, visit, meter)
                 if solution.complete:
                     break
         return solution
@@ -174,17 +175,13 @@ class EnvironmentActor:
             return await self.actor.propose(problem, meter=meter, sampling=sampling, max_steps=1)
         return await self.actor.extend(problem, solution, meter=meter, sampling=sampling, max_steps=1)
 
-    async def _act(self, solution: Solution, written: Solution, visit: Visit, meter: Meter) -> Solution:
-        """Do the first new action that was written; whatever was written after it came before its observation."""
-        before = len(solution.steps)
-        new = written.steps[before:]
-        place = next((place for place, step in enumerate(new) if not step.thinking and step.text), None)
-        if place is None:
-            raise EngineError("no action was written, or it was cut off: ask for one, or allow more tokens")
-        observation = await meter.step(self.info.name, new[place].text, partial(visit.step, new[place].text))
-        step = replace(new[place], observation=observation)
+    async def _act(self, solution: Solution, new: tuple[Step, ...], visit: Visit, meter: Meter) -> Solution:
+        """Do the action that the new steps end with."""
+        action = new[-1]
+        observation = await meter.step(self.info.name, action.text, partial(visit.step, action.text))
+        step = replace(action, observation=observation)
         visit.moved(step)
-        steps = (*solution.steps, *new[:place], step)
+        steps = (*solution.steps, *new[:-1], step)
         return Solution(
             steps=steps,
             answer="\n".join(step.text for step in acted(steps)) if observation.done else None,
@@ -192,6 +189,20 @@ class EnvironmentActor:
             kept=solution.kept,
             logprob=_logprob(steps),
         )
+
+
+def _up_to_action(new: tuple[Step, ...], meter: Meter) -> tuple[Step, ...]:
+    """Return the new steps up to the first action; whatever was written after it came before its observation.
+
+    Raises:
+        BudgetExhausted: there is none, since the budget has cut it off.
+        EngineError: there is none for another reason.
+    """
+    place = next((place for place, step in enumerate(new) if not step.thinking and step.text), None)
+    if place is None:
+        meter.admit_step()
+        raise EngineError("no action was written, or it was cut off: ask for one, or allow more tokens")
+    return new[: place + 1]
 
 
 def _logprob(steps: tuple[Step, ...]) -> float | None:

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from actorcritic.actor import ModelActor
 from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.environments.actor import EnvironmentActor
 from actorcritic.environments.shop_players import shop_critic
 from actorcritic.environments.web_shop import INFO, open_replayed_shop, open_shop, shop_problem
 from actorcritic.errors import InputError
+from actorcritic.formats.environment import EnvironmentActorFormat
 from actorcritic.graphs.environment_search import (
     AGENT_Q,
     LATS,
@@ -99,11 +101,19 @@ async def test_a_budget_of_steps_is_never_exceeded(strategy: str, width: int, st
 
 
 @pytest.mark.parametrize("strategy", ["best-of-n:score=verifier", AGENT_Q])
-@pytest.mark.parametrize("tokens", [150, 700, 2500])
+@pytest.mark.parametrize("tokens", [150, 700, 710, 720, 2500])
 async def test_a_budget_of_tokens_holds_in_an_environment_too(strategy: str, tokens: int) -> None:
     how = settings(strategy, width=2, steps=None, tokens=tokens)
     result, _ = await search(how, await shop_problem(SHOP))
     assert result.spend.total.logical_tokens <= tokens and result.stopped_by in ("tokens", "accepted")
+    assert result.failures == (), "an action that the budget cuts off is nobody's failure"
+
+
+async def test_a_model_that_writes_no_action_is_a_failure() -> None:
+    mute = EnvironmentActor(ModelActor(ScriptedEngine(lambda request: ""), EnvironmentActorFormat()), open_shop, INFO)
+    result, _ = await search(settings("best-of-n:score=verifier,n=2"), await shop_problem(SHOP), mute)
+    assert result.stopped_by == "failed" and taken(result.spend) == 0
+    assert {failure.type for failure in result.failures} == {"EngineError"}
 
 
 async def test_an_episode_that_the_budget_cuts_off_is_not_finished() -> None:
