@@ -1,24 +1,21 @@
 """The child process behind the `math` checker: parses, compares and normalises answers with math-verify and SymPy.
 
-Runs as a script; it imports nothing of this package. The alarm ends what Python can interrupt; the parent kills the
-rest; a bound on memory and on processor time holds even when the parent is gone.
+Runs as a script. A bound on memory holds beside those on time that every such child keeps.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
 import resource
-import signal
 import sys
-from collections.abc import Generator
-from typing import Any, TextIO, TypeAlias
+from typing import Any, TypeAlias
 
 import sympy
 from math_verify import parse, verify
 
-__all__ = ["Alarm", "canonical", "limited", "main", "reply"]
+from actorcritic.answers.answering import answer_lines
+
+__all__ = ["canonical", "reply"]
 
 # SymPy has no types of its own that a checker could follow.
 _Value: TypeAlias = Any
@@ -34,10 +31,6 @@ _PLAIN_TEXT = (
     (re.compile("−"), "-"),
 )
 """What people write outside LaTeX, and its LaTeX."""
-
-
-class Alarm(BaseException):
-    """The time is up; no `Exception`, since the libraries swallow those."""
 
 
 def reply(question: dict[str, str]) -> bool | str | None:
@@ -96,40 +89,7 @@ def _digits(number: float) -> str:
     return str(sympy.Rational(text)) if sum(map(str.isdigit, text)) <= EXACT_DIGITS else text
 
 
-@contextlib.contextmanager
-def limited(seconds: float) -> Generator[None]:
-    """Raise `Alarm` after so many seconds; end the process when it has used more processor time than that."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    processor = int(used.ru_utime + used.ru_stime + seconds) + 2
-    resource.setrlimit(resource.RLIMIT_CPU, (processor, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def _on_alarm(_signal: int, _frame: object) -> None:
-    raise Alarm
-
-
-def main(requests: TextIO, replies: TextIO, limit: float) -> None:
-    """Answer JSON lines until there are no more; a reply without "value" says that there was no answer in time."""
-    signal.signal(signal.SIGALRM, _on_alarm)
-    print(json.dumps({"ready": True}), file=replies, flush=True)
-    for line in requests:
-        answer: dict[str, bool | str | None] = {}
-        try:
-            with limited(limit):
-                answer = {"value": reply(json.loads(line))}
-        except Alarm:
-            answer = {"late": True}
-        except Exception as error:  # noqa: BLE001 - whatever the libraries raise on hostile text is the reply
-            answer = {"error": type(error).__name__}
-        print(json.dumps(answer), file=replies, flush=True)
-
-
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     stdout, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no reply
-    main(sys.stdin, stdout, float(sys.argv[1]))
+    answer_lines(reply, sys.stdin, stdout, float(sys.argv[1]))

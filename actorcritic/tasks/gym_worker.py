@@ -1,6 +1,6 @@
 """The child process behind `reasoning-gym` problems: makes them and scores answers with reasoning_gym itself.
 
-Runs as a script; it imports nothing of this package. An answer is hostile: some of the library's verifiers evaluate it
+Runs as a script. An answer is hostile: some of the library's verifiers evaluate it
 as Python or hand it to SymPy, which does. Here they read literals and plain formulas instead, and beneath that the
 process may start no other, write no file and open no connection.
 """
@@ -8,19 +8,18 @@ process may start no other, write no file and open no connection.
 from __future__ import annotations
 
 import ast
-import contextlib
 import functools
-import json
 import os
 import re
 import resource
-import signal
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, TextIO, TypeAlias
+from typing import Any, TypeAlias
 
-__all__ = ["EVALUATING", "PARSING", "Alarm", "forbid", "guard", "limited", "main", "reply"]
+from actorcritic.answers.answering import answer_lines
+
+__all__ = ["EVALUATING", "PARSING", "forbid", "guard", "reply"]
 
 # The library and its entries, dictionaries of anything. It is looked up at run time: type checks do without it.
 _Value: TypeAlias = Any
@@ -55,10 +54,6 @@ _HARMLESS = frozenset({"os.listdir", "os.scandir", "os.walk", "os.fwalk", "os.ge
 
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-
-
-class Alarm(BaseException):
-    """The time is up; no `Exception`, since verifiers swallow those."""
 
 
 def reply(question: Mapping[str, _Value]) -> _Value:
@@ -114,39 +109,6 @@ def forbid(event: str, arguments: tuple[_Value, ...]) -> None:
         raise PermissionError(f"not allowed here: {event}")
 
 
-@contextlib.contextmanager
-def limited(seconds: float) -> Generator[None]:
-    """Raise `Alarm` after so many seconds; end the process when it has used more processor time than that."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    processor = int(used.ru_utime + used.ru_stime + seconds) + 2
-    resource.setrlimit(resource.RLIMIT_CPU, (processor, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def _on_alarm(_signal: int, _frame: object) -> None:
-    raise Alarm
-
-
-def main(requests: TextIO, replies: TextIO, limit: float) -> None:
-    """Answer JSON lines until there are no more; a reply without "value" says why there is none."""
-    signal.signal(signal.SIGALRM, _on_alarm)
-    print(json.dumps({"ready": True}), file=replies, flush=True)
-    for line in requests:
-        answer: dict[str, _Value] = {}
-        try:
-            with limited(limit):
-                answer = {"value": reply(json.loads(line))}
-        except Alarm:
-            answer = {"late": True}
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a verifier raises on hostile text is the reply
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=replies, flush=True)
-
-
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     sys.dont_write_bytecode = True
@@ -156,4 +118,4 @@ if __name__ == "__main__":
     # What a library prints is no reply, and what an answer reads is no question.
     sys.stdin, sys.stdout = open("/dev/null"), sys.stderr
     sys.addaudithook(forbid)
-    main(requests, replies, float(sys.argv[1]))
+    answer_lines(reply, requests, replies, float(sys.argv[1]))

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
 import re
-import signal
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -66,28 +61,3 @@ def test_replies() -> None:
     assert gym_worker.reply({**asked, "question": "another"}) is None
     assert gym_worker.reply({"name": "gcd", "seed": 1, "first": 498, "count": 5}) != []
     assert len(gym_worker.reply({"name": "gcd", "seed": 1, "first": 498, "count": 5})) == 2
-
-
-@contextlib.contextmanager
-def no_limits(seconds: float) -> Generator[None]:
-    """Limits on processor time would stay with the test process."""
-    yield
-
-
-def test_there_is_one_reply_per_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gym_worker, "limited", no_limits)
-
-    def reply(question: dict[str, str]) -> str:
-        raise {"late": gym_worker.Alarm, "error": ValueError, "exit": SystemExit}[question["kind"]]("why")
-
-    before = signal.getsignal(signal.SIGALRM)
-    monkeypatch.setattr(gym_worker, "reply", reply)
-    requests = io.StringIO("".join(json.dumps({"kind": kind}) + "\n" for kind in ("late", "error", "exit")) + "no\n")
-    replies = io.StringIO()
-    try:
-        gym_worker.main(requests, replies, 1.0)
-    finally:
-        signal.signal(signal.SIGALRM, before)
-    found = [json.loads(line) for line in replies.getvalue().splitlines()]
-    assert found[:4] == [{"ready": True}, {"late": True}, {"error": "ValueError: why"}, {"error": "SystemExit: why"}]
-    assert "error" in found[4] and len(found) == 5
