@@ -6,11 +6,12 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from actorcritic.training.improve.plan import BASE, METHODS
+from actorcritic.training.improve.plan import BASE
 from actorcritic.training.improve.report import Comparison, ImproveReport, ImproveRow
 
 __all__ = ["draw_rounds", "print_report"]
@@ -77,7 +78,11 @@ def _sentence(pair: Comparison) -> str:
 
 
 def draw_rounds(report: ImproveReport, path: Path) -> bool:
-    """Draw accuracy over rounds and by difficulty; False where matplotlib is not installed."""
+    """Draw accuracy over rounds and by difficulty, dashed alone and drawn through with the critic.
+
+    Returns:
+        False where matplotlib is not installed.
+    """
     try:
         # By name, since the extra may be missing; and without pyplot, which keeps figures of its own.
         figures = importlib.import_module("matplotlib.figure")
@@ -85,51 +90,51 @@ def draw_rounds(report: ImproveReport, path: Path) -> bool:
         return False
     figure = figures.Figure(figsize=(12, 5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    colours = {name: f"C{place}" for place, name in enumerate((BASE, *METHODS))}
-    for row in report.rows:
-        if row.method in (BASE, "sft"):
-            style = "-" if row.with_critic else ":"
-            left.axhline(row.accuracy, color=colours[row.method], linestyle=style, linewidth=1)
-    for method in report.methods:
+    for place, method in enumerate((BASE, *report.methods)):
         for with_critic in (False, True):
-            rows = [row for row in report.rows if row.method == method and row.with_critic == with_critic]
-            label = f"{method}, {'with the critic' if with_critic else 'alone'}"
-            style = "-" if with_critic else "--"
-            if method != "sft":
-                left.errorbar(
-                    [row.round for row in rows],
-                    [row.accuracy for row in rows],
-                    yerr=_bars(rows),
-                    color=colours[method],
-                    linestyle=style,
-                    marker="o",
-                    capsize=2,
-                )
-            fifths = rows[-1].by_quintile if rows else []
-            right.plot(
-                [each.quintile for each in fifths],
-                [each.accuracy for each in fifths],
-                color=colours[method],
-                linestyle=style,
-                marker="o",
-                label=label,
-            )
-    base = next((row for row in report.rows if row.method == BASE and not row.with_critic), None)
-    if base is not None:
-        levels = [each.quintile for each in base.by_quintile]
-        right.plot(levels, [each.accuracy for each in base.by_quintile], color="C0", label="base, alone")
-    _axes(left, report, right)
+            rows = [row for row in report.rows if (row.method, row.with_critic) == (method, with_critic)]
+            if rows:
+                colour, style = f"C{place}", "-" if with_critic else "--"
+                label = f"{method}, {'with the critic' if with_critic else 'alone'}"
+                _draw_method(left, right, rows, color=colour, linestyle=style, label=label, shift=0.04 * place)
+    for axes, words, ticks in ((left, "round", report.rounds), (right, "difficulty: easiest to hardest fifth", 5)):
+        axes.set_xlabel(words)
+        axes.set_xticks(range(1, ticks + 1))
+        axes.set_xlim(0.7, ticks + 0.3)
+        axes.set_ylabel("accuracy of greedy answers")
+        axes.grid(visible=True, alpha=0.3)
+    figure.suptitle(f"{report.task}: {report.problems} held-out problems, 95% intervals")
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     figure.savefig(path, dpi=150)
     return True
 
 
-def _axes(left: object, report: ImproveReport, right: object) -> None:
-    for axes, words, ticks in ((left, "round", report.rounds), (right, "difficulty: easiest to hardest fifth", 5)):
-        axes.set_xlabel(words)  # type: ignore[attr-defined]
-        axes.set_xticks(range(1, ticks + 1))  # type: ignore[attr-defined]
-        axes.set_ylabel(f"greedy accuracy on {report.problems} held-out problems")  # type: ignore[attr-defined]
-        axes.grid(visible=True, alpha=0.3)  # type: ignore[attr-defined]
+def _draw_method(
+    left: Any, right: Any, rows: Sequence[ImproveRow], *, color: str, linestyle: str, label: str, shift: float
+) -> None:
+    """Draw a method on one side: its rounds, or a level where it has none, and the fifths of its last round."""
+    if rows[-1].round == 0:
+        left.axhline(rows[-1].accuracy, color=color, linestyle=linestyle, linewidth=1)
+    else:
+        # Each method a little to the right of the one before, so that their intervals do not hide one another.
+        left.errorbar(
+            [row.round + shift for row in rows],
+            [row.accuracy for row in rows],
+            yerr=_bars(rows),
+            color=color,
+            linestyle=linestyle,
+            marker="o",
+            capsize=2,
+        )
+    fifths = rows[-1].by_quintile
+    right.plot(
+        [each.quintile for each in fifths],
+        [each.accuracy for each in fifths],
+        color=color,
+        linestyle=linestyle,
+        marker="o",
+        label=label,
+    )
 
 
 def _bars(rows: Sequence[ImproveRow]) -> tuple[list[float], list[float]]:
