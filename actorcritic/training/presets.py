@@ -118,6 +118,16 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = {
             warmup=0.0,
             arguments={"beta": 0.0, "scale_rewards": "none", "loss_type": "dr_grpo", "temperature": 1.0},
         ),
+        "logged": Preset(
+            method="critique-grpo",
+            source="as for form=grpo",
+            deviations="a warm start, off-policy: the groups are logged ones, the ratio to the old policy stays 1",
+            epochs=1,
+            learning_rate=1e-6,
+            batch_size=128,
+            scheduler="constant",
+            warmup=0.0,
+        ),
         "sdpo": Preset(
             method="sdpo",
             source="TRL 1.16's defaults for SDPO (arXiv 2601.20802), at GRPO's learning rate",

@@ -9,7 +9,7 @@ from actorcritic.export.recipes import RECIPES
 from actorcritic.training.methods import METHODS, method_named
 from actorcritic.training.presets import METHOD_PRESETS, PRESETS, preset_of
 
-UNTRAINED = {("eef", "turns"), ("critique-grpo", "logged")}
+UNTRAINED = {("eef", "turns")}
 """For reading, and for a trainer of somebody else's."""
 FORMS = [(name, form) for name, recipe in RECIPES.items() for form in recipe.forms if (name, form) not in UNTRAINED]
 

@@ -21,7 +21,7 @@ from actorcritic.training.libraries import require
 from actorcritic.training.rl.background import Background
 from actorcritic.training.rl.logged import build_logged
 from actorcritic.training.rl.rewarding import Rewards
-from actorcritic.training.rl.rollouts import CRITIQUES, Rollout, Sampler, mixed_group, two_turns
+from actorcritic.training.rl.rollouts import CRITIQUES, CritiqueKind, Rollout, Sampler, mixed_group, two_turns
 from actorcritic.training.rl.rows import Row
 from actorcritic.training.rl.setup import RL_OPTIONS, Prepared, end_ids, prepare, setting_of, trainer_parts
 from actorcritic.training.work import Built, Method, Work
@@ -41,7 +41,7 @@ def _build_critique_grpo(work: Work) -> Built:
         return build_logged(work, gamma)
     prepared = prepare(work)
     named = str(work.data.rows[0]["critique"])
-    kind = next((kind for kind in CRITIQUES if kind == named), None)
+    kind = {each: each for each in CRITIQUES}.get(cast("CritiqueKind", named))
     if kind is None:
         raise InputError(f"unknown critique {named!r} in the rows; choose from: {', '.join(CRITIQUES)}")
     roles = _critic_roles(work) if kind == "text" else None

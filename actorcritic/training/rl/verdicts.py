@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from actorcritic.errors import InputError
 from actorcritic.search.options import Option, integer, number, text
 from actorcritic.training.libraries import require
-from actorcritic.training.rewards import REFINEMENTS
+from actorcritic.training.rewards import REFINEMENTS, RefinementReward
 from actorcritic.training.rl.rewarding import Refiner, RewardFunction, boxed, crl, discrimination, dual, refined
 from actorcritic.training.rl.setup import RL_OPTIONS, end_ids, frozen_actor, prepare, setting_of, trainer_parts
 from actorcritic.training.work import Built, Method, Work
@@ -54,7 +54,7 @@ def _rewards(work: Work, ends: frozenset[int]) -> _Rewards:
         if work.data.rows[0]["stage"] == 1:
             return _Rewards([discrimination(ends)])
         named = str(work.data.rows[0]["reward"])
-        kind = next((kind for kind in REFINEMENTS if kind == named), None)
+        kind = {each: each for each in REFINEMENTS}.get(cast("RefinementReward", named))
         if kind is None:
             raise InputError(f"unknown reward {named!r} in the rows; choose from: {', '.join(REFINEMENTS)}")
         refiner, close = _refiner(work, 0.0, 1)
