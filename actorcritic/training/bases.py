@@ -50,6 +50,10 @@ def find_base(name: str) -> Base:
     plain = name.removeprefix("hf:")
     if plain in ("embedded-actor", "embedded-critic"):
         plain = str(PAIR / plain.removeprefix("embedded-"))
+    if plain.partition(":")[0] == "embedded":
+        folder = plain.partition(":")[2]
+        names = f"{folder}/actor or {folder}/critic" if folder else "embedded-actor or embedded-critic"
+        raise InputError(f"{name} is a pair: name one of its models, {names}")
     source = resolve_model(plain)
     path = Path(source)
     if not path.is_dir():

@@ -120,9 +120,11 @@ def _check(settings: TrainSettings) -> _Plan:
     base = find_base(settings.model)
     require_all()
     # These import torch and its like.
+    from actorcritic.engines.transformers.model import pick_device  # noqa: PLC0415 - see above
     from actorcritic.training.methods import method_named  # noqa: PLC0415 - see above
     from actorcritic.training.work import COMMON_OPTIONS  # noqa: PLC0415 - see above
 
+    pick_device(settings.device)
     method = method_named(chosen, data.dataset_type)
     preset = preset_of(settings.recipe, data.form, chosen)
     for wanted in method.columns:

@@ -17,13 +17,15 @@ MethodName: TypeAlias = Literal[
     "sft", "dpo", "kto", "reward", "simpo", "tpo", "sdpo", "prm", "grpo", "rloo", "critique-grpo", "score"
 ]
 
+DEVICES = ("auto", "cpu", "cuda")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
     """What to train on what, and how. None = the preset's value, see `presets`.
 
     Raises:
-        InputError: a number is out of its range.
+        InputError: a number is out of its range, or the device unknown.
     """
 
     recipe: str
@@ -67,6 +69,8 @@ class TrainSettings:
         for name, (value, low, above) in numbers.items():
             if value is not None and not (math.isfinite(value) and (value > low if above else value >= low)):
                 raise InputError(f"the {name} must be {'above' if above else 'at least'} {low:g}, not {value:g}")
+        if self.device not in DEVICES:
+            raise InputError(f"unknown device {self.device!r}: use one of {', '.join(DEVICES)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +96,7 @@ class TrainReport:
     recipe: str
     method: str
     model: Path
-    """Folder with the weights; where an adapter was not merged, the adapter's."""
+    """Folder with the weights; where an adapter was not merged, the adapter's; of an interrupted run, its own."""
     spec: str
     """How other commands name it: `embedded:FOLDER` where the base was of an embedded pair, else `hf:FOLDER`."""
     adapter: Path | None

@@ -38,6 +38,8 @@ def test_what_cannot_be_trained_is_refused_in_a_line(tiny: Path, tmp_path: Path)
         "openai:gpt@http://x": "no model folder",
         str(tmp_path / "empty"): "there is no config.json",
         str(ACTOR.parent): r"is a pair: name one of its models, .*actor or .*critic",
+        "embedded": "is a pair: name one of its models, embedded-actor or embedded-critic",
+        "embedded:mine": "is a pair: name one of its models, mine/actor or mine/critic",
     }.items():
         with pytest.raises(InputError, match=words):
             find_base(name)

@@ -31,6 +31,11 @@ def test_a_number_out_of_its_range_is_refused(name: str, value: float) -> None:
         settings(**{name: value})
 
 
+def test_an_unknown_device_is_refused() -> None:
+    with pytest.raises(InputError, match="unknown device 'tpu': use one of auto, cpu, cuda"):
+        settings(device="tpu")
+
+
 def test_the_least_that_is_allowed_is_taken() -> None:
     made = settings(lora_rank=0, epochs=0.5, learning_rate=1e-9, batch_size=1, max_steps=1, max_length=1)
     assert (made.lora_rank, made.batch_size) == (0, 1)
