@@ -81,7 +81,7 @@ def _critic_of(critic: AnyStepCritic) -> StepCritic:
     if hasattr(one, "judge") and hasattr(one, "wants"):
         return cast("StepCritic", one)
     if hasattr(one, "critique"):
-        return AnswerStepCritic(one)
+        return AnswerStepCritic(cast("Critic", one))
     if isinstance(one, str) or is_chat_model(one) or hasattr(one, "generate"):
         return ModelStepCritic(engine_of(one, role="the critic"))
     if callable(one):

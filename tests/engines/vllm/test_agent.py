@@ -30,7 +30,7 @@ class Forced(ChatOpenAI):
     """Must call a tool in every message."""
 
     def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
-        return super().bind_tools(tools, **{**kwargs, "tool_choice": "required"})
+        return super().bind_tools(tools, tool_choice="required")
 
 
 def forced(address: str) -> Forced:
