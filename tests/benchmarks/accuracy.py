@@ -4,8 +4,8 @@
 
 Three parts per family, each through `actorcritic bench` or the peers' adapters with nothing simulated: `all` = every
 strategy with its defaults (200 problems, 3 budgets, 1 seed), `best` = the family's five best on the development split
-with the baselines and the oracle critic (500 problems, 4 budgets, 3 seeds), `peers` = its_hub and TreeQuest on the same
-500. What FOLDER holds already is not run again. `--report` only adds up. The last line is JSON.
+with the baselines and the oracle critic (500 problems, 4 budgets, 3 seeds), `first` = some of these with a greedy first sample,
+`peers` = its_hub and TreeQuest on the same 500. What FOLDER holds already is not run again. `--report` only adds up. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from actorcritic.tasks.sources import draw_problems
 from actorcritic.types import Problem, Reference
 
 TASKS = ("countdown-3", "countdown-4", "sudoku")
-PARTS = ("all", "best", "peers")
+PARTS = ("all", "best", "first", "peers")
 ALL_BUDGETS = "128,256,512"
 BUDGETS = (64, 128, 256, 512)
 THRICE = {64: 192, 128: 384}
@@ -40,6 +40,8 @@ NO_CRITIC = ("greedy", "majority", "best-of-n:score=logprob", "revise:locate=lea
 CEILING = "revise@oracle"
 BEST = ("best-of-n", "revise", "auto", "mcts", "ab-mcts")
 """Of what was tried on 200 problems of the development split; ab-mcts stands for what a peer has too."""
+FIRST = ("best-of-n:first=greedy", "revise:first=greedy", "mcts:first=greedy")
+"""The same with a first sample at temperature 0, which is the likeliest to be right alone."""
 TREES = ("mcts", "ab-mcts")
 SAMPLES = 16
 """Of the actor per problem, to tell hard problems from easy ones; under a seed that no run has."""
@@ -64,12 +66,13 @@ def run_part(part: str, task: str, options: argparse.Namespace) -> int:
         strategies = ["--strategies", ";".join(STRATEGIES)]
         common += [*strategies, "--limit", str(options.all_limit), "--budgets", ALL_BUDGETS]
         return bench(options.out / f"all-{task}", common)
-    if part == "best":
-        common += ["--strategies", ";".join((*BEST, *NO_CRITIC, CEILING)), "--limit", str(options.limit)]
+    if part in ("best", "first"):
+        strategies = ";".join((*BEST, *NO_CRITIC, CEILING) if part == "best" else FIRST)
+        common += ["--strategies", strategies, "--limit", str(options.limit)]
         common += ["--budgets", ",".join(map(str, sorted({*BUDGETS, *THRICE.values()})))]
         # A folder per seed: seeds share no samples, and one that has ended counts whatever becomes of the next.
         return max(
-            bench(options.out / f"best-{task}-{seed}", [*common, "--seeds", str(seed)]) for seed in options.seeds
+            bench(options.out / f"{part}-{task}-{seed}", [*common, "--seeds", str(seed)]) for seed in options.seeds
         )
     from tests.benchmarks.peers.__main__ import main as run_peers  # noqa: PLC0415 - of the extra `peers`
 
@@ -175,11 +178,11 @@ def best_at(cells: Cells, budget: int, among: Sequence[str], problems: set[str] 
 def questions(task: str, cells: Cells, peers: Sequence[str], hard: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what the issue asks of a family's figures, each with its paired difference."""
     for budget in BUDGETS:
-        best, peer = best_at(cells, budget, BEST), best_at(cells, budget, peers)
+        best, peer = best_at(cells, budget, (*BEST, *FIRST)), best_at(cells, budget, peers)
         if best and peer and (found := compare(cells, (best, budget), (peer, budget))):
             yield "our best above the best peer", found
     for budget, more in THRICE.items():
-        best, plain = best_at(cells, budget, BEST, hard), best_at(cells, more, NO_CRITIC, hard)
+        best, plain = best_at(cells, budget, (*BEST, *FIRST), hard), best_at(cells, more, NO_CRITIC, hard)
         if best and plain and (found := compare(cells, (best, budget), (plain, more), hard)):
             yield "critique at k above no critique at 3k, hardest half", found
     for budget in BUDGETS:
@@ -218,13 +221,14 @@ def report_task(task: str, options: argparse.Namespace) -> dict[str, Any]:
     seeds = [folder for folder in sorted(out.glob(f"best-{task}-*")) if _ended(folder)]
     if not seeds:
         return found
-    cells = cells_of([row for folder in seeds for row in read_rows(folder / "rows.jsonl")])
+    more = [folder for folder in sorted(out.glob(f"first-{task}-*")) if _ended(folder)]
+    cells = cells_of([row for folder in (*seeds, *more) for row in read_rows(folder / "rows.jsonl")])
     files = sorted(out.glob(f"peers-{task}-*.jsonl"))
     theirs = cells_of([row for file in files for row in read_rows(file)])
     peers = list(dict.fromkeys(name for name, _ in theirs))
     problems = len(cells[BEST[0], BUDGETS[0]])
     print(f"\n{task}: {problems} held-out problems, {len(seeds)} seeds (peers: {len(files)})\n")
-    print("\n".join(table(cells, [*BEST, *NO_CRITIC, CEILING], BUDGETS, len(seeds))))
+    print("\n".join(table(cells, [*BEST, *FIRST, *NO_CRITIC, CEILING], BUDGETS, len(seeds))))
     if peers:
         print("\n".join(list(table(theirs, peers, BUDGETS, len(files)))[2:]))
     found |= {"problems": problems, "seeds": len(seeds), "peer_seeds": len(files), "answers": []}
