@@ -13,7 +13,7 @@ from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_stream_writer
 
-from actorcritic.agent_steps import AgentStep, StepCritic
+from actorcritic.agent_steps import AgentStep, StepCritic, ToolResult
 from actorcritic.codec import decode, encode
 from actorcritic.engines.langchain import LangChainEngine
 from actorcritic.errors import InputError
@@ -126,11 +126,23 @@ class AgentDesk:
             tools=self.specs,
         )
 
+    def refusals(self, progress: Progress) -> list[ToolResult | None]:
+        """Return, per call of the step at work, why it cannot be carried out; None where it can.
+
+        Of a message that was cut off the last call is none: a parser may have made whole arguments of half ones.
+        """
+        calls = () if progress.act is None else progress.act.calls
+        refused = [self.box.refuse(call) for call in calls]
+        if progress.cut and calls:
+            why = "the message was cut off at its longest allowed length before they were complete"
+            refused[-1] = ToolResult(call=calls[-1], text=why, status="refused", error="BadArguments", length=len(why))
+        return refused
+
     def wanted(self, work: AgentWork) -> list[StepCritic]:
         """Return the critics whose business the step at work is; none where no call of it will be carried out."""
         step = self.step(work)
         if step.calls and work.progress.phase == "action":
-            if work.progress.last is not None or all(self.box.refuse(call) is not None for call in step.calls):
+            if work.progress.last is not None or all(self.refusals(work.progress)):
                 return []
         return [critic for critic in self.critics if critic.wants(step)]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import dropwhile
 from typing import Any, cast
 
 from langchain_core.messages import AnyMessage, RemoveMessage, ToolMessage
@@ -144,8 +145,9 @@ class AgentLoop:
             judgements=(),
             queue=(),
             last=last,
+            cut=said.finish_reason is FinishReason.LENGTH,
         )
-        cut = said.finish_reason is FinishReason.LENGTH
+        cut = work.progress.cut
         if not calls and (cut or not said.text.strip()):
             return self._no_answer(work, state, [message], "agent_cut_off" if cut else "agent_empty")
         return self._proceed(work, state, [message])
@@ -238,7 +240,7 @@ class AgentLoop:
         most = settings.max_tool_calls
         room = 0 if progress.last is not None else None if most is None else max(0, most - progress.actor_calls)
         blocks = objections(progress.judgements, unscored_blocks=settings.unscored == "block")
-        plan = plan_calls(act, blocks, [self.desk.box.refuse(call) for call in act.calls], room=room)
+        plan = plan_calls(act, blocks, self.desk.refusals(progress), room=room)
         for result in plan.results:
             work.tool_called(result, len(progress.acts))
             place = act.calls.index(result.call)
@@ -332,10 +334,8 @@ class AgentLoop:
         progress = work.progress
         taken_back, kept = progress.acts[wrong:], progress.acts[:wrong]
         kept_steps = len(solution.steps) - sum(bool(act.calls) and not act.is_blocked for act in taken_back)
-        places = [place for place, one in enumerate(state["messages"]) if one.id == progress.messages[wrong]]
-        removed: list[AnyMessage] = [
-            cast("AnyMessage", RemoveMessage(id=str(one.id))) for one in state["messages"][places[0] :]
-        ]
+        after = dropwhile(lambda one: one.id != progress.messages[wrong], state["messages"])
+        removed: list[AnyMessage] = [cast("AnyMessage", RemoveMessage(id=str(one.id))) for one in after]
         said = render_revision(taken_back, [one for one in judged if one.ruling is Ruling.BLOCK])
         trial = Trial(
             id=progress.trial.id + 1,

@@ -173,6 +173,8 @@ class Progress:
     """What critics have said of the step at work in this phase."""
     queue: tuple[int, ...] = ()
     """Which of its calls are to be carried out."""
+    cut: bool = False
+    """Whether the step at work was cut off at its longest allowed length."""
     last: StopReason | None = None
     """Why this is the last step; None = it is not."""
     steps: int = 0

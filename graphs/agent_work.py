@@ -194,7 +194,8 @@ class AgentWork:
             steps=len(solution.steps),
             tokens=progress.cost.total.logical_tokens,
         )
-        told = outcome if solution.steps else None
+        failed = [failure for failure in progress.failures if failure.where == "actor"]
+        told = outcome if solution.steps else failed[-1] if failed else None
         if self.log.committed(progress.trial, told, progress.cost):
             self.stream.committed(progress.trial, told, progress.cost)
         self.update(cost=Spend(), attempts=progress.attempts + 1)

@@ -22,6 +22,9 @@ from actorcritic.errors import EngineError, InputError
 from actorcritic.graphs.agent_state import ToolAgentSettings
 from actorcritic.graphs.tool_agent import tool_agent_graph
 from actorcritic.protocols import Capabilities
+from actorcritic.trajectory.agent_log import AgentLog
+from actorcritic.trajectory.events import Kind
+from actorcritic.trajectory.recorder import MemoryRecorder
 from actorcritic.types import FinishReason, ToolCall
 from tests.graphs.agent_world import QUESTION, Tools, ask, call, calls, events, passes, prompts, run, says, tool_texts
 
@@ -285,6 +288,17 @@ async def test_a_truncated_message_is_no_answer() -> None:
     assert end["answer"] == "20" and "cut off" in end["messages"][2].text and end["messages"][2].name == "critic"
 
 
+async def test_the_last_call_of_a_truncated_message_is_not_carried_out() -> None:
+    """Streaming parsers make whole arguments of half ones: 1 may have been the beginning of 15."""
+    tools = Tools()
+    both = (call("add", "1", a=2, b=3), call("add", "2", a=2, b=1))
+    end = await run(
+        tool_agent_graph(says(Reply(tool_calls=both, finish_reason=FinishReason.LENGTH), "5"), tools.all, passes)
+    )
+    assert tools.made == ["add 2 3"] and end["answer"] == "5"
+    assert "was cut off at its longest allowed length" in "".join(tool_texts(end["messages"]))
+
+
 async def test_an_empty_message_is_no_answer() -> None:
     end = await run(tool_agent_graph(says("  ", "20"), Tools().all))
     assert end["answer"] == "20" and "was empty" in end["messages"][2].text
@@ -296,6 +310,13 @@ async def test_a_model_that_fails_ends_the_turn_with_what_there_is() -> None:
     result = end["result"]
     assert result["stopped_by"] == "failed" and result["failures"][0]["message"] == "it is gone"
     assert len(tool_texts(end["messages"])) == 1 and result["tool_calls"] == 1 and end["answer"] is None
+
+
+async def test_a_model_that_fails_at_once_is_a_failed_attempt_in_the_log() -> None:
+    seen = MemoryRecorder()
+    await run(tool_agent_graph(says("x", failures={0: EngineError("gone")}), log=AgentLog(seen)))
+    (committed,) = [event.payload for event in seen.events if event.kind is Kind.COMMITTED]
+    assert committed["failure"] == {"where": "actor", "type": "EngineError", "message": "gone"}
 
 
 async def test_a_withheld_message_is_a_failure() -> None:
