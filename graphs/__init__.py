@@ -1,6 +1,7 @@
 """LangGraph graphs; the only place that imports langgraph."""
 
 from actorcritic.graphs.agent_state import ToolAgentSettings
+from actorcritic.graphs.environment_runs import search_environments
 from actorcritic.graphs.environment_search import environment_search_graph
 from actorcritic.graphs.human_critic import HumanStepCritic
 from actorcritic.graphs.refinement import refinement_graph
@@ -15,6 +16,7 @@ __all__ = [
     "ToolAgentSettings",
     "environment_search_graph",
     "refinement_graph",
+    "search_environments",
     "solve_all",
     "tool_agent_graph",
     "tree_search_graph",
