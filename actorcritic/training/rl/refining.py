@@ -41,9 +41,10 @@ def _build_critique_grpo(work: Work) -> Built:
         return build_logged(work, gamma)
     prepared = prepare(work)
     named = str(work.data.rows[0]["critique"])
-    kind = {each: each for each in CRITIQUES}.get(cast("CritiqueKind", named))
-    if kind is None:
+    kinds: dict[str, CritiqueKind] = {each: each for each in CRITIQUES}
+    if named not in kinds:
         raise InputError(f"unknown critique {named!r} in the rows; choose from: {', '.join(CRITIQUES)}")
+    kind = kinds[named]
     roles = _critic_roles(work) if kind == "text" else None
     critic: Critic | None = None if roles is None else roles.critic
 

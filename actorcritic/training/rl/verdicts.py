@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from actorcritic.errors import InputError
 from actorcritic.search.options import Option, integer, number, text
@@ -54,11 +54,11 @@ def _rewards(work: Work, ends: frozenset[int]) -> _Rewards:
         if work.data.rows[0]["stage"] == 1:
             return _Rewards([discrimination(ends)])
         named = str(work.data.rows[0]["reward"])
-        kind = {each: each for each in REFINEMENTS}.get(cast("RefinementReward", named))
-        if kind is None:
+        kinds: dict[str, RefinementReward] = {each: each for each in REFINEMENTS}
+        if named not in kinds:
             raise InputError(f"unknown reward {named!r} in the rows; choose from: {', '.join(REFINEMENTS)}")
         refiner, close = _refiner(work, 0.0, 1)
-        return _Rewards([refined(ends, refiner, kind)], close)
+        return _Rewards([refined(ends, refiner, kinds[named])], close)
     raise InputError(f"there is no reward for rows of the recipe {recipe} in this method")
 
 
