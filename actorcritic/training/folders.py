@@ -21,7 +21,8 @@ __all__ = ["LOG", "SETTINGS", "begin_run", "check_new", "disk_room", "read_repor
 
 SETTINGS, LOG, REPORT = "train.json", "log.jsonl", "report.json"
 VERSION = 1
-_FULL = ("No space left on device", "PytorchStreamWriter failed", "Disk quota exceeded")
+_FULL = ("No space left on device", "Disk quota exceeded", "inline_container")
+"""Words of those who could not write; the last is where torch writes files, which hides what the system said."""
 
 
 def check_new(folder: Path) -> None:
@@ -103,12 +104,19 @@ def disk_room(folder: Path) -> Generator[None]:
     try:
         yield
     except Exception as error:  # libraries wrap what the system says, each in its own way
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if not full and not any(words in str(error) for words in _FULL):
+        if not _is_full(error):
             raise
         raise InputError(
             f"there is no room left on the disk of {folder}: make some, then go on with --resume {folder}"
         ) from error
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised after, says that the disk is full."""
+    if error is None:
+        return False
+    said = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return said or any(words in str(error) for words in _FULL) or _is_full(error.__cause__ or error.__context__)
 
 
 def _write(path: Path, value: Mapping[str, Any]) -> None:

@@ -75,6 +75,7 @@ def test_without_a_run_there_is_nothing_to_go_on_with(tmp_path: Path) -> None:
         OSError(errno.ENOSPC, "No space left on device"),
         OSError(errno.EDQUOT, "Disk quota exceeded"),
         RuntimeError("[enforce fail at inline_container.cc:668] . PytorchStreamWriter failed writing file data/0"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 2558016 vs 2557908"),
         ValueError("Error while serializing: I/O error: No space left on device (os error 28)"),
     ],
 )
@@ -82,6 +83,14 @@ def test_a_full_disk_is_one_line_that_says_how_to_go_on(error: Exception, tmp_pa
     with pytest.raises(InputError, match=r"no room left on the disk of .*--resume") as caught, disk_room(tmp_path):
         raise error
     assert caught.value.__cause__ is error and "\n" not in str(caught.value)
+
+
+def test_a_full_disk_is_seen_behind_another_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no room left"), disk_room(tmp_path):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise ValueError("could not save") from error
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EACCES, "Permission denied"), RuntimeError("shape"), InputError("x")])
