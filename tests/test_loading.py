@@ -12,9 +12,9 @@ from actorcritic.critic import CalculationCritic, ExecutionCritic, ModelCritic
 from actorcritic.engines.memo import MemoEngine
 from actorcritic.errors import InputError
 from actorcritic.formats.chat import ChatActorFormat, ChatCriticFormat
-from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat
+from actorcritic.formats.embedded import EmbeddedActorFormat, EmbeddedCriticFormat, pair_for
 from actorcritic.graphs.trial import Attempt, outcome_of
-from actorcritic.loading import EMBEDDED, LoadOptions, load_roles
+from actorcritic.loading import EMBEDDED, PACKAGED, LoadOptions, fitting_pair, load_roles
 from actorcritic.metering import free_meter
 from actorcritic.search.ranking import score_of
 from actorcritic.tasks.oracle import OracleCritic
@@ -24,6 +24,7 @@ from tests.engines.tiny import save_tiny
 from tests.tools.sandboxes import sandbox_of
 
 PROBLEM = Problem(id="p", prompt="Use 7, 13 and 14 to make 15.")
+SUM = Problem(id="a", prompt="Work out ((1 + 2) * (3 + 4)) - (5 + (6 + 7))")
 
 
 async def test_the_packaged_pair_writes_and_judges() -> None:
@@ -49,6 +50,43 @@ async def test_a_pair_trained_anew_is_named_by_its_folder() -> None:
         assert (await roles.actor.propose(PROBLEM, meter=free_meter())).steps
     finally:
         await roles.aclose()
+
+
+@pytest.mark.parametrize("spec", PACKAGED)
+async def test_every_packaged_pair_answers_what_it_is_for(spec: str) -> None:
+    roles = load_roles(spec)
+    try:
+        assert isinstance(roles.critic, ModelCritic)
+        for problem in (PROBLEM, SUM):
+            if pair_for(problem) == spec:
+                solution = await roles.actor.propose(problem, meter=free_meter(2))
+                assert len((await roles.critic.critique(problem, solution, meter=free_meter())).steps) >= 2
+            else:
+                with pytest.raises(InputError, match=f"does not know .*: take {pair_for(problem)} for it"):
+                    await roles.actor.propose(problem, meter=free_meter())
+    finally:
+        await roles.aclose()
+
+
+@pytest.mark.parametrize(
+    ("spec", "problems", "fitting"),
+    [
+        ("embedded", (SUM,), "embedded:arithmetic"),
+        ("vllm:embedded", (SUM, SUM), "vllm:embedded:arithmetic"),
+        ("embedded", (PROBLEM, Problem(id="s", prompt="Fill the sudoku 1.../..2./.3../4...")), "embedded"),
+        ("embedded", (PROBLEM, SUM), "embedded"),
+        ("embedded", (Problem(id="f", prompt="Who is there?"),), "embedded"),
+        ("embedded", (SUM, Problem(id="f", prompt="Who is there?")), "embedded"),
+        ("embedded", (), "embedded"),
+        ("embedded:/some/folder", (SUM,), "embedded:/some/folder"),
+        ("hf:embedded", (SUM,), "hf:embedded"),
+        ("none", (SUM,), "none"),
+    ],
+)
+def test_the_packaged_pair_is_the_one_that_knows_the_problems(
+    spec: str, problems: tuple[Problem, ...], fitting: str
+) -> None:
+    assert fitting_pair(spec, problems) == fitting
 
 
 def test_a_pair_is_asked_for_what_its_own_words_allow(tmp_path: Path) -> None:

@@ -44,6 +44,32 @@ def test_a_pair_says_what_it_was_not_made_for(capsys: pytest.CaptureFixture[str]
     assert run(["solve", "--task", "arithmetic", "--limit", "1", "--actor", f"embedded:{pair}"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "this embedded pair does not know arithmetic, only countdown and sudoku" in error
+    assert "take embedded:arithmetic for it" in error
+
+
+def test_arithmetic_is_solved_by_the_pair_that_knows_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    arguments = ["--task", "arithmetic", "--limit", "2", "--critic", "embedded", "--budget-tokens", "400"]
+    assert run(["solve", *arguments, "--json", "--out", str(tmp_path / "run")]) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all(record["answer"] is not None and record["critique"]["steps"] for record in records)
+    config = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
+    assert (config["actor"], config["critic"]) == ("embedded:arithmetic", "embedded:arithmetic")
+
+
+@pytest.mark.parametrize("words", [("collect",), ("bench", "--strategies", "greedy", "--budgets", "400")])
+def test_other_commands_choose_the_pair_too(command: Command, tmp_path: Path, words: tuple[str, ...]) -> None:
+    command(*words, "--task", "arithmetic", "--limit", "1", "--out", tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
+    assert (config["actor"], config["critic"]) == ("embedded:arithmetic", None)
+
+
+def test_no_packaged_pair_knows_two_worlds(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    mixed = tmp_path / "mixed.jsonl"
+    problems = ({"id": "a", "problem": TEXT}, {"id": "b", "problem": "Work out (1 + 2) * 3"})
+    mixed.write_text("".join(f"{json.dumps(problem)}\n" for problem in problems))
+    assert run(["solve", "--problems", str(mixed)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "take embedded:arithmetic for it" in error
 
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))

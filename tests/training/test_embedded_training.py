@@ -11,7 +11,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from actorcritic.formats.embedded import PAIR_OF
+from actorcritic.formats.lines import words_of
+from actorcritic.loading import PACKAGED
 from actorcritic.tasks import arithmetic
+from actorcritic.training.embedded import __main__ as command
 from actorcritic.training.embedded import card, evaluate, figures, simulate, stages
 from actorcritic.training.embedded.attempts import FAMILIES
 from actorcritic.training.embedded.batches import Mixture, Phase
@@ -20,27 +24,28 @@ from actorcritic.training.embedded.export import export
 from actorcritic.training.embedded.loop import Schedule, train
 from actorcritic.training.embedded.model import Llama, Shape
 from actorcritic.training.embedded.pair import families_of, load
+from actorcritic.training.embedded.recipes import RECIPE, RECIPES, Recipe, Runtime, Stage, scaled
 from actorcritic.training.embedded.sampling import generate
-from actorcritic.training.embedded.stages import RECIPE, Runtime, Stage, build
+from actorcritic.training.embedded.stages import build
 from actorcritic.types import Solution, Step
 
 SMALL = Shape(len(VOCABULARY), width=32, layers=1, inner=64)
 JUDGE = replace(SMALL, layers=2, labels=len(LABELS))
 MIXTURE = Mixture("actor", 1, (Phase(0, (0.0, 0.0, 1.0, 0.0)),), rows=8, steps=4)
 SCHEDULE = Schedule(8, 1e-2, workers=0)
-SHIPPED = Path(__file__).resolve().parents[2] / "actorcritic" / "models" / "embedded"
 
 
-def tiny_recipe() -> stages.Recipe:
+def tiny_recipe(recipe: Recipe = RECIPE) -> Recipe:
     def tiny(stage: Stage) -> Stage:
         return Stage(replace(stage.mixture, rows=4, steps=2), replace(stage.schedule, chunks=2, rate=1e-2))
 
+    words = recipe.actor_shape.vocabulary
     return replace(
-        RECIPE,
-        actor_shape=SMALL,
-        critic_shape=JUDGE,
-        actor_stages=tuple(map(tiny, RECIPE.actor_stages)),
-        critic_stages=tuple(map(tiny, RECIPE.critic_stages)),
+        recipe,
+        actor_shape=replace(SMALL, vocabulary=words),
+        critic_shape=replace(JUDGE, vocabulary=words),
+        actor_stages=tuple(map(tiny, recipe.actor_stages)),
+        critic_stages=tuple(map(tiny, recipe.critic_stages)),
         pool_size=40,
     )
 
@@ -74,21 +79,20 @@ def test_a_critic_begins_as_the_actor_it_grows_from() -> None:
         stages.grow(build(replace(SMALL, width=64), 1, "cpu"), critic)
 
 
-def test_all_stages_run_and_a_second_call_changes_nothing(tmp_path: Path) -> None:
-    recipe, runtime = tiny_recipe(), Runtime(workers=0)
+@pytest.mark.parametrize("families", RECIPES)
+def test_all_stages_run_and_a_second_call_changes_nothing(tmp_path: Path, families: str) -> None:
+    recipe, runtime = tiny_recipe(RECIPES[families]), Runtime(workers=0)
     stages.train_pair(recipe, runtime, tmp_path)
     made = {role: (tmp_path / role / "model.safetensors").read_bytes() for role in ("actor", "critic")}
     stages.train_pair(recipe, runtime, tmp_path)
     assert made == {role: (tmp_path / role / "model.safetensors").read_bytes() for role in ("actor", "critic")}
     pool = [json.loads(line) for line in (tmp_path / "work" / "attempts.jsonl").read_text().splitlines()]
-    assert {family for family, _, _ in pool} <= set(FAMILIES)
+    assert {family for family, _, _ in pool} <= set(recipe.families) == set(families_of(tmp_path))
 
 
 def test_scaling_shortens_every_stage() -> None:
-    short = stages.scaled(RECIPE, 0.1)
-    for stage, full in zip(
-        short.actor_stages + short.critic_stages, RECIPE.actor_stages + RECIPE.critic_stages, strict=True
-    ):
+    stages_of = [(*recipe.actor_stages, *recipe.critic_stages) for recipe in (scaled(RECIPE, 0.1), RECIPE)]
+    for stage, full in zip(*stages_of, strict=True):
         assert stage.schedule.chunks == pytest.approx(full.schedule.chunks / 10, abs=0.51)
         assert all(phase.first < stage.schedule.chunks for phase in stage.mixture.phases)
 
@@ -167,16 +171,32 @@ def test_the_evaluation_prints_a_table_and_one_json_line(capsys: pytest.CaptureF
     assert "| countdown-3 | greedy |" in out
 
 
-def test_the_shipped_pair_is_small_and_its_words_are_still_those_of_this_version() -> None:
-    files = [path for path in SHIPPED.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) <= 15_000_000
-    for role in ("actor", "critic"):
-        words = json.loads((SHIPPED / role / "tokenizer.json").read_text())["model"]["vocab"]
-        assert words == {word: at for at, word in enumerate(VOCABULARY[: len(words)])}
+@pytest.mark.parametrize("spec", PACKAGED)
+def test_a_shipped_pair_is_small_and_what_its_recipe_makes(spec: str) -> None:
+    folder = PACKAGED[spec]
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 5_000_000
+    knows = tuple(family for family, pair in PAIR_OF.items() if pair == spec)
+    recipe = RECIPES[",".join(knows)]
+    assert recipe.knows == knows and recipe.families == families_of(folder)
+    for role, shape in (("actor", recipe.actor_shape), ("critic", recipe.critic_shape)):
+        assert replace(load(folder / role).shape, labels=shape.labels) == shape
+        assert json.loads((folder / role / "tokenizer.json").read_text())["model"]["vocab"] == words_of(knows)
+
+
+def test_the_command_knows_the_recipes_by_name() -> None:
+    assert tuple(RECIPES) == command.FAMILIES
+
+
+@pytest.mark.parametrize("spec", PACKAGED)
+def test_a_shipped_card_begins_as_it_is_written_now_and_holds_the_notes(spec: str) -> None:
+    folder = PACKAGED[spec]
+    made = card.model_card(families_of(folder), (folder / "TRAINING.md").read_text(), "")
+    assert (folder / "MODEL_CARD.md").read_text().startswith(made.rstrip())
 
 
 def test_a_card_says_how_and_how_well() -> None:
-    recipe = stages.scaled(RECIPE, 0.5)
+    recipe = scaled(RECIPE, 0.5)
     notes = card.training_notes(recipe, Runtime())
     steps = 20 * recipe.actor_stages[0].schedule.chunks
     assert f"| actor 1 | {steps:,} | {steps * 64 * 96 / 1e6:.1f} M | 0.002 |" in notes
@@ -190,11 +210,9 @@ def test_a_card_says_how_and_how_well() -> None:
 
 
 def test_a_pair_is_measured_on_what_it_has_words_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert families_of(Llama(replace(SMALL, vocabulary=VOCABULARY.index("compute ")))) == FAMILIES[:3]
-    assert families_of(load(SHIPPED / "actor"))[:3] == FAMILIES[:3]
     for role in ("actor", "critic"):
         export(build(SMALL, 1, "cpu"), tmp_path / role)
-    assert families_of(load(tmp_path / "actor")) == FAMILIES
+    assert families_of(tmp_path) == FAMILIES
     arguments = ["--pair", str(tmp_path), "--split", "dev", "--problems", "4", "--card"]
     assert evaluate.main(arguments) == 0
     figures_ = json.loads(capsys.readouterr().out.splitlines()[-1])["figures"]

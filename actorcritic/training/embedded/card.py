@@ -105,10 +105,11 @@ def training_notes(recipe: Recipe, runtime: Runtime) -> str:
             steps = (stage.stop_after or stage.schedule.chunks) * stage.mixture.steps
             tokens = steps * stage.mixture.rows * LENGTH
             rows.append(f"| {role} {at} | {steps:,} | {tokens / 1e6:.1f} M | {stage.schedule.rate:g} |")
+    again = ", and as many with revisions after it" if len(recipe.critic_stages) > 1 else ""
     return (
         f"`python -m actorcritic.training.embedded`, on {runtime.device} with {runtime.threads} thread(s), matrix "
         f"products in {runtime.precision}; {recipe.pool_size:,} attempts of the actor per family before its last "
-        "stage, and as many with revisions after it.\n\n" + "\n".join(rows)
+        f"stage{again}.\n\n" + "\n".join(rows)
     )
 
 

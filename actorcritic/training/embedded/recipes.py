@@ -172,10 +172,7 @@ ARITHMETIC = Recipe(
                 partial=0.15,
             ),
             Schedule(28, 2e-3, label_weight=1.0),
-        ),
-        Stage(
-            Mixture("critic", 5, (Phase(0, ALONE, on_policy=0.7),), rows=ROWS, steps=STEPS, partial=0.15),
-            Schedule(8, 1e-3, label_weight=1.0),
+            stop_after=21,
         ),
     ),
     pool_size=6_000,

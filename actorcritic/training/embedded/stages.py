@@ -3,7 +3,7 @@
 1. the actor learns to write solutions and revisions, in one stage or more;
 2. it writes attempts at training problems, and in its last stage learns to revise its own wrong ones;
 3. the critic, grown from the actor before that stage, learns to judge those attempts and corrupted ones, line by line;
-4. it goes on with attempts and revisions of the final actor.
+4. where there is one more stage, it goes on with attempts and revisions of the final actor.
 
 Some of what the actor sees are failures of a hasty solver, so that its first thought stays fallible.
 """
@@ -58,9 +58,11 @@ def train_pair(recipe: Recipe, runtime: Runtime, out: Path) -> None:
     last = len(recipe.actor_stages) - 1
     _train(actor, recipe.actor_stages[-1], runtime, work / f"actor{last}.pt", work / "attempts.jsonl")
     export(actor, out / "actor", families=recipe.knows)
-    _train(critic, recipe.critic_stages[0], runtime, work / "critic0.pt", work / "attempts.jsonl")
-    _pool(actor, recipe, work / "revisions.jsonl", 78, revisions=True)
-    for at, stage in enumerate(recipe.critic_stages[1:], start=1):
+    first, *others = recipe.critic_stages
+    _train(critic, first, runtime, work / "critic0.pt", work / "attempts.jsonl")
+    if others:
+        _pool(actor, recipe, work / "revisions.jsonl", 78, revisions=True)
+    for at, stage in enumerate(others, start=1):
         _train(critic, stage, runtime, work / f"critic{at}.pt", work / "revisions.jsonl")
     export(critic, out / "critic", families=recipe.knows)
 
