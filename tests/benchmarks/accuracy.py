@@ -1,11 +1,11 @@
 """Every strategy, the baselines and two other libraries at equal total tokens, on held-out problems of every family.
 
-    python -m tests.benchmarks.accuracy --out FOLDER [--tasks countdown-4,sudoku] [--parts all,best,peers] [--report]
+    python -m tests.benchmarks.accuracy --out FOLDER [--tasks countdown-4] [--parts all,best,first,peers] [--report]
 
-Three parts per family, each through `actorcritic bench` or the peers' adapters with nothing simulated: `all` = every
-strategy with its defaults (200 problems, 3 budgets, 1 seed), `best` = the family's five best on the development split
-with the baselines and the oracle critic (500 problems, 4 budgets, 3 seeds), `first` = some of these with a greedy first sample,
-`peers` = its_hub and TreeQuest on the same 500. What FOLDER holds already is not run again. `--report` only adds up. The last line is JSON.
+Per family, through `actorcritic bench` and the peers' adapters, nothing simulated: `all` = every strategy (200
+problems, 3 budgets, 1 seed), `best` = five chosen on the development split, baselines, ceiling (500, 4 budgets, 3
+seeds), `first` = some with a greedy first sample, `peers` = its_hub and TreeQuest on the same 500. What FOLDER holds is
+not run again; `--report` only adds up. The last line is JSON.
 """
 
 from __future__ import annotations
