@@ -199,11 +199,13 @@ def table(cells: Cells, strategies: Sequence[str], budgets: Sequence[int], seeds
     yield f"|---|{'---:|' * len(budgets)}"
 
     def cell(name: str, budget: int) -> str:
-        rates = list(cells[name, budget].values())
+        rates = list(cells.get((name, budget), {}).values())
+        if not rates:
+            return "–"
         low, high = mean_interval(rates, seeds)
         return f"{100 * fmean(rates):.1f} ± {50 * (high - low):.1f}"
 
-    known = [name for name in strategies if all((name, budget) in cells for budget in budgets)]
+    known = [name for name in strategies if (name, budgets[-1]) in cells]
     for name in sorted(known, key=lambda name: -fmean(cells[name, budgets[-1]].values())):
         yield f"| `{name}` | {' | '.join(cell(name, budget) for budget in budgets)} |"
 
