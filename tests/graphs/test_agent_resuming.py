@@ -210,12 +210,13 @@ async def test_a_checkpointer_resumes_between_any_two_nodes(tmp_path: Path) -> N
     whole_graph, actor, critic, tools = agent()
     whole = await run(whole_graph, config=THREAD)
     made = (len(actor.calls), len(critic.calls), len(tools.made))
-    for stop in range(1, 20, 3):
+    for stop in range(2, 20, 3):
         graph, actor, critic, tools = agent()
         graph.checkpointer = InMemorySaver()
         config: Any = {"configurable": {"thread_id": "t"}}
         seen = 0
-        async for _ in graph.astream(ask(), config, stream_mode="updates", durability="sync"):
+        # Values come when a node's work is done and kept; a tool that runs in a thread cannot be called back.
+        async for _ in graph.astream(ask(), config, stream_mode="values", durability="sync"):
             seen += 1
             if seen == stop:
                 break
