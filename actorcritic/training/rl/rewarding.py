@@ -34,7 +34,7 @@ __all__ = ["Judged", "Refiner", "RewardFunction", "Rewards", "boxed", "crl", "di
 
 Rewards: TypeAlias = list[float | None]
 RewardFunction: TypeAlias = Callable[..., Rewards | Awaitable[Rewards]]
-Metric: TypeAlias = Callable[[str, float], None]
+_Metric: TypeAlias = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ def _tell_discrimination(columns: Mapping[str, Any], judged: Sequence[Judged]) -
 
 
 def _tell(columns: Mapping[str, Any], name: str, value: float) -> None:
-    tell: Metric | None = columns.get("log_metric")
+    tell: _Metric | None = columns.get("log_metric")
     if tell is not None:
         tell(name, value)
 
