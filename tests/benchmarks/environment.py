@@ -1,6 +1,6 @@
 """What share of the optimum searches reach in an environment whose optimum is known: the web shop.
 
-    python -m tests.benchmarks.environment [--shops 40] [--steps 16,64,160] [--tokens 2000,6000] [--error 0.25] ...
+    python -m tests.benchmarks.environment [--shops 40] [--steps 16,64,160] [--tokens 4000] [--error 0.25] ...
 
 A shopper of known skill plays (see `shop_players`: it misjudges every action by a fixed normal error); a judge sees the
 true value of a state with normal noise. The share is the return of the answer over the optimum of its shop, which
@@ -167,7 +167,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shops", type=int, default=40, help="instances (default 40)")
     parser.add_argument("--steps", default="16,64,160", help="budgets of environment steps per shop")
-    parser.add_argument("--tokens", default="2000,6000", help="budgets of tokens per shop; empty = none")
+    parser.add_argument("--tokens", default="4000", help="budgets of tokens per shop; empty = none")
     parser.add_argument("--error", type=float, default=0.25, help="of the shopper's judgement, standard deviation")
     parser.add_argument("--spread", type=float, default=0.1, help="how freely the shopper draws")
     parser.add_argument("--noise", type=float, default=0.15, help="of the judge, standard deviation")
