@@ -63,10 +63,13 @@ async def test_a_real_model_calls_tools_and_streams(vllm_server: str) -> None:
 async def test_a_real_model_judges(vllm_server: str) -> None:
     """What it says may be unreadable, which is unscored; either way the agent comes to its end."""
     model = ChatOpenAI(base_url=vllm_server, api_key="none", model="smol", stream_usage=True, max_retries=0)  # type: ignore[arg-type]
-    critic = tool_agent_graph(model, [], model, ToolAgentSettings(max_steps=2, max_tokens=48))
-    end = await run(critic, ask("How much is 2 + 3?"))
-    assert end["result"]["usage"]["critic"]["calls"] >= 1 and sum(end["result"]["rulings"].values()) >= 1
-    assert end["result"]["stopped_by"] in ("accepted", "completed", "steps")
+    tools = Tools()
+    settings = ToolAgentSettings(max_steps=2, max_tokens=128)
+    end = await run(tool_agent_graph(forced(vllm_server), [tools.add], model, settings), ask("Add 2 and 3."))
+    usage, rulings = end["result"]["usage"], end["result"]["rulings"]
+    # Calls that cannot be carried out are judged by nobody.
+    assert bool(rulings) == bool(tools.made or "block" in rulings) and usage["critic"]["calls"] >= sum(rulings.values())
+    assert end["result"]["stopped_by"] == "steps"
 
 
 async def test_a_schema_makes_a_real_critic_readable(vllm_server: str) -> None:
@@ -75,5 +78,6 @@ async def test_a_schema_makes_a_real_critic_readable(vllm_server: str) -> None:
     tools = Tools()
     end = await run(tool_agent_graph(forced(vllm_server), [tools.add], judge, SETTINGS), ask("Add 2 and 3."))
     await engine.aclose()
-    assert sum(end["result"]["rulings"].values()) >= 1
-    assert set(end["result"]["rulings"]) & {"pass", "warn", "block"}
+    rulings = end["result"]["rulings"]
+    assert bool(rulings) == bool(tools.made or "block" in rulings)
+    assert "unscored" not in rulings or set(rulings) & {"pass", "warn", "block"}
