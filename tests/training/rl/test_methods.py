@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from actorcritic.engines.load_reward import load_reward_engine
 from actorcritic.errors import InputError
 from actorcritic.loading import load_roles
 from actorcritic.training.settings import TrainReport
+from tests.engines.reward_models import chat_tokenizer, save
 from tests.training.trained import Runs, same_weights
 
 pytestmark = pytest.mark.slow
@@ -87,6 +89,32 @@ def test_two_steps_of_every_method(case: str, tmp_path: Path) -> None:
     told = rewards(report)
     assert told and {name.split("/")[1] for name in told[0] if name.startswith("rewards/")} <= REWARDS
     assert load_roles(report.spec).actor is not None
+
+
+CHAT = [{"role": "user", "content": "2+2?"}]
+SPOKEN = {"prompt": CHAT, "problem": "2+2?", "answer": "4", "checker": "exact"}
+CHATS: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "both tasks": ("crl", [{**SPOKEN, "task": "gen", "label": ""}, {**SPOKEN, "task": "crl", "label": "True"}]),
+    "first error": ("deepcritic", [{"prompt": CHAT, "label": -1}] * 2),
+    "mixed": ("critique-grpo", [{**SPOKEN, "critique": "simple-gt"}] * 2),
+    "turns": ("score", [{**SPOKEN, "correction": "Again.", "stage": 1, "turn": 1}] * 2),
+}
+
+
+@pytest.mark.parametrize("case", CHATS)
+def test_two_steps_of_a_chat_model(case: str, tmp_path: Path) -> None:
+    recipe, rows = CHATS[case]
+    tokenizer = chat_tokenizer()
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = cast("Any", Qwen2Config)(
+        vocab_size=len(tokenizer), num_key_value_heads=2, max_position_embeddings=512, eos_token_id=258, **sizes
+    )
+    model = save(tmp_path / "tiny", cast("Any", Qwen2ForCausalLM)(config), tokenizer)
+    facts = {"form": "grpo"}
+    options = {"generations": 2, "new_tokens": 12}
+    report = Runs(tmp_path).train(recipe, rows, **FEW, model=str(model), options=options, facts=facts)
+    # A random model says nothing that is right, and nothing of this may be taken for an error of its own.
+    assert report.steps == 2 and report.first_reward == 0
 
 
 @pytest.mark.parametrize("case", ["mixed", "turns 1"])
