@@ -69,7 +69,8 @@ async def test_a_real_model_judges(vllm_server: str) -> None:
     usage, rulings = end["result"]["usage"], end["result"]["rulings"]
     # Calls that cannot be carried out are judged by nobody.
     assert bool(rulings) == bool(tools.made or "block" in rulings) and usage["critic"]["calls"] >= sum(rulings.values())
-    assert end["result"]["stopped_by"] == "steps"
+    # A tool call that is cut off is an error of the server, which ends the turn as failed.
+    assert end["result"]["stopped_by"] == ("failed" if end["result"]["failures"] else "steps")
 
 
 async def test_a_schema_makes_a_real_critic_readable(vllm_server: str) -> None:
