@@ -141,7 +141,9 @@ def summarize(
         base_rates: By problem, the share of right samples of the base.
     """
     rows = [_row(each, levels, base_rates, with_critic=side) for each in rounds for side in SIDES]
-    last = {each.method: each for each in rounds}
+    # Of a run that was stopped: the last round that all methods with rounds have come to.
+    reached = [max(each.round for each in rounds if each.method == one.method) for one in rounds if one.round]
+    last = {each.method: each for each in rounds if each.round <= min(reached, default=0)}
     order = [name for name in (*reversed([*METHODS]), BASE) if name in last and name != "critic"]
     pairs = [(first, second, side) for i, first in enumerate(order) for second in order[i + 1 :] for side in SIDES]
     if "critic" in last:

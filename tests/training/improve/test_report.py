@@ -65,6 +65,8 @@ def test_the_last_rounds_are_compared_on_the_same_problems() -> None:
         one_round("vanilla", 2, evaluated(first(4), first(4))),
         one_round("critique", 2, evaluated(first(6), first(5))),
     ]
+    stopped = summarize([*rounds[:-1], one_round("critique", 1, evaluated(first(6), first(5)))], LEVELS, RATES)[1]
+    assert stopped[0].difference == -0.3, "of a run that was stopped, the last rounds that both have come to"
     paired = summarize(rounds, LEVELS, RATES)[1]
     names = [(each.first, each.second) for each in paired if not each.with_critic]
     assert names == [
