@@ -69,9 +69,7 @@ def masked_turns(
     for place, live in zip(answers, learnt, strict=True):
         asked = tokenizer.chat(messages[:place], ask=True)
         if whole[: len(asked)] != asked:
-            raise InputError(
-                f"the chat template of {tokenizer.name} rewrites what was said before the last answer"
-            )
+            raise InputError(f"the chat template of {tokenizer.name} rewrites what was said before the last answer")
         end = _shared(whole, tokenizer.chat(messages[: place + 1]))
         if live:
             labels[len(asked) : end] = whole[len(asked) : end]

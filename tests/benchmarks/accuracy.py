@@ -63,8 +63,8 @@ def run_part(part: str, task: str, options: argparse.Namespace) -> int:
     """Run one part of a family and return the exit code."""
     common = ["--task", task, "--concurrency", str(options.concurrency)]
     if part == "all":
-        strategies = ["--strategies", ";".join(STRATEGIES)]
-        common += [*strategies, "--limit", str(options.all_limit), "--budgets", ALL_BUDGETS]
+        common += ["--strategies", ";".join(STRATEGIES)]
+        common += ["--limit", str(options.all_limit), "--budgets", ALL_BUDGETS]
         return bench(options.out / f"all-{task}", common)
     if part in ("best", "first"):
         strategies = ";".join((*BEST, *NO_CRITIC, CEILING) if part == "best" else FIRST)
