@@ -3,8 +3,8 @@
 CRL (arXiv 2509.22824): does a conclusion agree with the label. Critique-RL (2510.24320), stage 1: does a verdict agree
 with what is known of the attempt; stage 2: what the frozen actor made of the critique, but -1 where the verdict does
 not agree. RefCritic (2507.15024): the verdict, and how often refinements with the critique came out right. SCoRe
-(2409.12917): what each of two turns is worth. DeepCritic (2505.00662): is the boxed step the label. Knows no trainer and
-no model; of wordings only those two marks.
+(2409.12917): what each of two turns is worth. DeepCritic (2505.00662): is the boxed step the label. Knows no trainer
+and no model; of wordings only those two marks.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies
+from hypothesis import given, strategies
 
 from actorcritic.parsing.texts import clean_text
 
