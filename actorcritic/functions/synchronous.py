@@ -23,7 +23,8 @@ def run_sync(work: Coroutine[Any, Any, T]) -> T:
     Without a running event loop it is `asyncio.run`. Inside one, as in a notebook, it runs in a thread with a loop of
     its own, in a copy of the caller's context, and **the caller's loop stands still meanwhile**: in a coroutine write
     `await` instead. What belongs to the caller's loop (a client with open connections, a lock) must not be used by the
-    function; let it make its own. A KeyboardInterrupt cancels the work and is raised once that has ended.
+    function; let it make its own. A KeyboardInterrupt, or what else a signal handler raises, cancels the work and is
+    raised once that has ended.
     """
     return _run_elsewhere(work) if _is_running() else asyncio.run(work)
 
@@ -61,11 +62,11 @@ def _run_elsewhere(work: Coroutine[Any, Any, T]) -> T:
             ready.set_result(True)
             while not done.done():
                 wait([done], timeout=LOOK)
-            return done.result()
-        except KeyboardInterrupt:
+        except BaseException:  # an interruption, or whatever else a signal handler raises in this thread
             if not ready.done():
                 ready.set_result(False)
             else:
                 with contextlib.suppress(RuntimeError):  # its loop is closed already: it has ended
                     stop.result()()
             raise
+        return done.result()

@@ -32,7 +32,7 @@ ROW: dict[str, Any] = {"prompt": "1+1?", "completions": ["It is", "2."], "labels
 
 def test_exactly_one_live_label_per_step_and_each_where_it_is_scored() -> None:
     tokenizer = chat_tokenizer()
-    soft = {**ROW, "labels": [0.75, 0.0]}
+    soft: dict[str, Any] = {**ROW, "labels": [0.75, 0.0]}
     hard_row, soft_row = laid_out([ROW, soft], tokenizer, QwenPrm(), 500).rows
     marks = QwenPrm().lay_out(tokenizer, "1+1?", ["It is", "2."]).marks
     assert [place for place, label in enumerate(hard_row["labels"]) if label != IGNORED] == list(marks)
