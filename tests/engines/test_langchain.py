@@ -153,6 +153,7 @@ async def test_conformance() -> None:
         "encoding",
         "prefill",
         "prefill by ids",
+        "scoring",
         "too long",
     }
     await check_closing(engine)
