@@ -40,7 +40,7 @@ TOOLS = {
 }
 """Tools of the agent by name."""
 
-Options = TypeVar("Options", bound=BaseModel)
+_Options = TypeVar("_Options", bound=BaseModel)
 
 
 class GraphOptions(BaseModel):
@@ -140,7 +140,7 @@ class _NoActor:
         """Do nothing."""
 
 
-def _options_of(config: RunnableConfig, kind: type[Options]) -> Options:
+def _options_of(config: RunnableConfig, kind: type[_Options]) -> _Options:
     """Read a configuration.
 
     Raises:

@@ -38,7 +38,7 @@ from actorcritic.types import JsonValue, Problem, Reference, Role
 
 __all__ = ["Run", "RunConfig", "fit_pair"]
 
-Config = TypeVar("Config", bound=BaseModel)
+_Config = TypeVar("_Config", bound=BaseModel)
 
 
 class RunConfig(BaseModel):
@@ -178,7 +178,7 @@ class RunConfig(BaseModel):
         )
 
 
-def fit_pair(config: Config, problems: Iterable[Problem]) -> Config:
+def fit_pair(config: _Config, problems: Iterable[Problem]) -> _Config:
     """Return options in which the actor or critic `embedded` is the packaged pair that knows the problems."""
     asked, specs = tuple(problems), config.model_dump(include={"actor", "critic"}, exclude_none=True)
     return config.model_copy(update={role: fitting_pair(spec, asked) for role, spec in specs.items()})
