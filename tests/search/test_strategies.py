@@ -38,7 +38,7 @@ def test_the_text_form_is_read_and_written() -> None:
         ("majority:n=2.5", "a whole number >= 1 | none"),
         ("majority:temperature=nan", "a number >= 0 | none"),
         ("majority:temperature=inf", "a number >= 0 | none"),
-        ("revise:accept=1.1", "a number >= 0 and <= 1 | none"),
+        ("revise:accept=1.1", "a number >= 0 and <= 1"),
         ("refine:gate=none", "critic | always | oracle"),
         ("refine:max_rounds=none", "a whole number >= 0"),
     ],
