@@ -43,8 +43,9 @@ def test_exactly_one_live_label_per_step_and_each_where_it_is_scored() -> None:
 
 def test_a_long_row_is_dropped_and_never_cut() -> None:
     tokenizer = chat_tokenizer()
-    long = {**ROW, "completions": ["x" * 300, "2."]}
-    encoded = laid_out([ROW, long, {**ROW, "completions": [], "labels": []}], tokenizer, QwenPrm(), 300)
+    long: dict[str, Any] = {**ROW, "completions": ["x" * 300, "2."]}
+    empty: dict[str, Any] = {**ROW, "completions": [], "labels": []}
+    encoded = laid_out([ROW, long, empty], tokenizer, QwenPrm(), 300)
     assert len(encoded.rows) == 1
     assert encoded.dropped == {"longer than 300 tokens": 1, "no step": 1}
 
