@@ -107,6 +107,7 @@ def solutions(count: int, seed: int) -> list[dict[str, Any]]:
 
 
 async def test_what_can_be_learnt_is_learnt_and_the_result_scores_as_an_engine(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")  # of the extra train, as the trainer
     tokenizer = chat_tokenizer()
     # Of the chat's own words only little, so that the model is trained in seconds.
     tokenizer.chat_template = (
