@@ -89,6 +89,13 @@ def test_every_task_makes_a_problem_that_two_processes_agree_on() -> None:
 
 
 @installed
+def test_a_task_whose_verifier_takes_any_answer_is_refused() -> None:
+    assert "game_of_life_halting" not in gym.names()
+    with pytest.raises(InputError, match="calls any answer right"):
+        gym.generate("game_of_life_halting", "test", 0)
+
+
+@installed
 def test_answers_that_take_for_ever_or_kill_the_verifier_are_not_right(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = next(gym.generate("puzzle24", "test", 0))
     monkeypatch.setattr(gym, "_SCORER", Worker(gym._SCRIPT, limit=1.0, environment=gym._SAME))
