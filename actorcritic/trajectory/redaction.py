@@ -6,7 +6,7 @@ function took texts out of says so and is not resumed from; what had finished st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from typing import Any, cast
 
@@ -24,6 +24,9 @@ TEXTS = frozenset(
      "message", "stop", "description", "reason"}
 )  # fmt: skip
 """Fields that hold what a person or a model wrote; every other string is the library's own."""
+
+STEP_TEXTS = TEXTS | {"action", "actions"}
+"""The same of a step in an environment, whose action a model wrote; elsewhere it is the name of ours."""
 
 TOKENS = ("token_ids", "logprobs", "tokens", "prompt_ids", "prefill_ids")
 """Fields of the same object that give a text back, or make no sense without it."""
@@ -67,7 +70,8 @@ def redact_event(event: Event, redact: Redact | None, *, prompts: bool = True) -
     if event.kind is Kind.CALLED and not prompts:
         payload = _without_prompt(payload)
     if redact is not None:
-        cleaned = cast("dict[str, JsonValue]", _clean(payload, redact))
+        texts = STEP_TEXTS if event.kind is Kind.STEPPED else TEXTS
+        cleaned = cast("dict[str, JsonValue]", _clean(payload, redact, texts))
         if event.kind is Kind.CALLED and cleaned != payload:
             cleaned = _without_ids(cleaned)
         payload = cleaned
@@ -110,13 +114,19 @@ def _without_ids(payload: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return kept
 
 
-def _clean(value: JsonValue, redact: Redact) -> JsonValue:
+def _clean(value: JsonValue, redact: Redact, texts: Set[str]) -> JsonValue:
     """Return a value with its texts redacted, and without the tokens of those that changed."""
     if isinstance(value, list):
-        return [_clean(item, redact) for item in value]
+        return [_clean(item, redact, texts) for item in value]
     if not isinstance(value, dict):
         return value
-    cleaned: dict[str, Any] = {name: _clean_field(name, item, redact) for name, item in value.items()}
+    cleaned: dict[str, Any] = {}
+    for name, item in value.items():
+        if name == "native" and isinstance(item, dict):
+            # What only one library can read may hold a text anywhere.
+            cleaned[name] = {key: kept for key, kept in item.items() if key == "id"}
+        else:
+            cleaned[name] = _redact_all(item, redact) if name in texts else _clean(item, redact, texts)
     if cleaned != value:
         for name in TOKENS:
             if isinstance(cleaned.get(name), list | dict):
@@ -124,14 +134,14 @@ def _clean(value: JsonValue, redact: Redact) -> JsonValue:
     return cleaned
 
 
-def _clean_field(name: str, item: JsonValue, redact: Redact) -> JsonValue:
-    if name == "native" and isinstance(item, dict):
-        # What only one library can read may hold a text anywhere.
-        return {key: value for key, value in item.items() if key == "id"}
-    if name not in TEXTS:
-        return _clean(item, redact)
-    if isinstance(item, str):
-        return redact(item)
-    if isinstance(item, list) and all(isinstance(part, str) for part in item):
-        return [redact(cast("str", part)) for part in item]
-    return _clean(item, redact)
+def _redact_all(value: JsonValue, redact: Redact) -> JsonValue:
+    """Return what a person or a model wrote with every text in it redacted, whatever name it goes by."""
+    match value:
+        case str():
+            return redact(value)
+        case list():
+            return [_redact_all(item, redact) for item in value]
+        case dict():
+            return {name: _redact_all(item, redact) for name, item in value.items()}
+        case _:
+            return value

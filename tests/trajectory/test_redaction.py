@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from actorcritic.trajectory.episodes import episode_of
 from actorcritic.trajectory.events import Event, Kind, to_line
 from actorcritic.trajectory.reader import RunFacts
 from actorcritic.trajectory.recorder import MemoryRecorder
-from actorcritic.trajectory.redaction import Redact, RedactingRecorder, withhold_prompt
+from actorcritic.trajectory.redaction import Redact, RedactingRecorder, redact_event, withhold_prompt
 from actorcritic.trajectory.replay import replay
 from actorcritic.types import JsonValue, Problem, Reference
 from tests.trajectory.simulation import Parrot, Process, Setup
@@ -80,6 +81,21 @@ def timeless(event: Event) -> dict[str, JsonValue]:
 def test_a_problem_is_kept_without_its_text() -> None:
     kept, gold = withhold_prompt(PROBLEM, Reference(answer="4"))
     assert (kept, gold) == (Problem(id="p", prompt=""), Reference(answer="4"))
+
+
+def test_texts_are_found_wherever_they_stand_in_what_somebody_wrote() -> None:
+    event = next(event for event in logged() if event.kind is Kind.CALLED)
+    observation: dict[str, JsonValue] = {"text": "to b", "actions": ["b"], "state": "ab"}
+    step: dict[str, JsonValue] = {"action": "b", "environment": "ab", "observation": observation}
+    cleaned = redact_event(replace(event, kind=Kind.STEPPED, payload=step), without_letters).payload
+    assert cleaned == {
+        "action": "#",
+        "environment": "ab",
+        "observation": {"text": "to #", "actions": ["#"], "state": "ab"},
+    }
+    call: dict[str, JsonValue] = {"name": "ab", "arguments": {"to": "b", "also": [{"who": "b"}, 1]}, "id": "ab"}
+    cleaned = redact_event(replace(event, kind=Kind.TOOL_CALLED, payload=call), without_letters).payload
+    assert cleaned == {"name": "ab", "arguments": {"to": "#", "also": [{"who": "#"}, 1]}, "id": "ab"}
 
 
 def test_nobody_goes_on_with_a_log_that_a_function_took_texts_out_of() -> None:
