@@ -13,9 +13,10 @@ from typing import TypeAlias
 from actorcritic.answers import extract_answer
 from actorcritic.formats.chat import ChatActorFormat, ChatCriticFormat, render_critique
 from actorcritic.formats.environment import EnvironmentActorFormat, EnvironmentCriticFormat
+from actorcritic.formats.lines import is_written
 from actorcritic.protocols import ActorFormat
 from actorcritic.tasks import environment
-from actorcritic.types import Critique, JsonValue, Message, Problem, Solution
+from actorcritic.types import Critique, JsonValue, Message, Problem, Solution, Step
 
 __all__ = [
     "CRITIC_TEMPLATES",
@@ -99,14 +100,27 @@ def written(problem: Problem, solution: Solution, begin: int = 0) -> list[JsonVa
 
 
 def solution_text(solution: Solution, steps: slice = slice(None)) -> str:
-    """Return what the model itself wrote, thinking included, without blank space around it; or some of its steps."""
-    chosen: Sequence[str] = [step.raw or f"{step.text}\n" for step in solution.steps[steps]]
+    """Return what the model itself wrote, thinking included, without blank space around it; or some of its steps.
+
+    What the embedded pair wrote in words of its own stands as a person reads it, a step a paragraph.
+    """
+    chosen: Sequence[str] = [_own_words(step) for step in solution.steps[steps]]
     return "".join(chosen).strip()
 
 
+def _own_words(step: Step) -> str:
+    if step.raw and is_written(step.raw):
+        return f"{step.text}\n\n"
+    return step.raw or f"{step.text}\n"
+
+
 def critique_text(solution: Solution, critique: Critique) -> str:
-    """Return what the critic wrote; where its own text is not logged, the critique in the library's format."""
-    return critique.raw.strip() or render_critique(solution, critique)
+    """Return what the critic wrote; where its own text is not logged, the critique in the library's format.
+
+    So, too, where the embedded pair's critic wrote in words of its own.
+    """
+    own = "" if is_written(critique.raw) else critique.raw.strip()
+    return own or render_critique(solution, critique)
 
 
 def boxed_answer(text: str) -> str | None:

@@ -111,6 +111,19 @@ def test_all_that_is_written_are_words_of_the_pair(text: str, folder: Path) -> N
         assert is_written(str(row["prompt"])) and is_written(str(row["completion"]))
 
 
+def test_in_a_chat_the_pair_speaks_as_a_person_reads_it(folder: Path) -> None:
+    for text in ("rft", "cft:fix=if-given"):
+        recipe, setting = setting_of(text, plain=False)
+        rows = export_run(folder, Order(recipe=recipe, setting=setting, share=1.0)).rows["train"]
+        assert rows
+        for row in rows:
+            said = cast("Any", row["completion"])[0]["content"]
+            if text == "rft":
+                assert all(countdown.parse_step(step) for step in said.split("\n\n"))
+            else:
+                assert said.startswith("Step 1\nStep sentence: ") and " = " in said.splitlines()[1]
+
+
 def test_chats_alone_are_refused_for_the_pair(folder: Path) -> None:
     assert {name for name, recipe in RECIPES.items() if recipe.wordings == ANY} >= {
         text.partition(":")[0] for text in TRAINED
