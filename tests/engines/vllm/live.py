@@ -32,13 +32,19 @@ def psutil_process(pid: int) -> Any:
     return import_module("psutil").Process(pid)
 
 
+SERVER = "vllm.entrypoints.openai.api_server"
+"""The module that the fixture `vllm_server` runs; it lives as long as the tests do."""
+
+
 def vllm_processes() -> list[str]:
-    """Return the names of vLLM's processes below this one."""
+    """Return the names of vLLM's processes below this one, without those of the server."""
+    psutil = import_module("psutil")
     names: list[str] = []
-    for process in import_module("psutil").Process().children(recursive=True):
+    for child in psutil.Process().children():
         try:
-            names.append(process.name())
-        except import_module("psutil").NoSuchProcess:
+            if SERVER not in child.cmdline():
+                names += [process.name() for process in (child, *child.children(recursive=True))]
+        except psutil.NoSuchProcess:
             continue
     return [name for name in names if name.startswith("VLLM")]
 
