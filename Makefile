@@ -25,7 +25,7 @@ VLLM_OVERRIDES := ci/overrides-vllm.txt
 VLLM_TORCH = $(if $(TORCH_INDEX)$(PIP_FIND_LINKS),$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
 	$(addprefix --find-links ,$(PIP_FIND_LINKS)),--torch-backend cpu)
 
-.PHONY: help demo install test lint types test-full bench-engine bench-pair bench-search bench-graph bench-utilisation bench-accuracy bench-improve bench-peers bench-trajectory bench-engines bench-environment bench-sandbox test-vllm clean
+.PHONY: help demo install test lint types test-full bench-engine bench-pair bench-search bench-graph bench-utilisation bench-accuracy bench-improve bench-training bench-peers bench-trajectory bench-engines bench-environment bench-sandbox test-vllm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -73,6 +73,9 @@ bench-accuracy: $(STAMPS)/peers ## every strategy, the baselines and the peers a
 bench-improve: $(STAMPS)/full ## three rounds of self-improvement by each method, three seeds: hours; goes on where it broke off
 	$(BIN)/actorcritic improve $(if $(wildcard runs/improve/improve.json),--resume runs/improve,--task countdown --seeds 0,1,2 --out runs/improve)
 	$(BIN)/actorcritic improve --resume runs/improve --json
+
+bench-training: $(STAMPS)/full ## DPO, a critic's reinforcement, one-problem fine-tuning, SmolLM2 with LoRA: goes on where it broke off
+	$(BIN)/python -m tests.benchmarks.training --out runs/training $(if $(PARTS),--parts $(PARTS))
 
 bench-peers: $(STAMPS)/peers ## its_hub and TreeQuest on our engine at equal tokens
 	$(BIN)/python -m tests.benchmarks.peers
