@@ -29,7 +29,7 @@ from actorcritic.environments.worlds import problem_in
 from actorcritic.errors import EnvironmentFault, InputError
 from actorcritic.observation import Observation
 from actorcritic.protocols import Environment, EnvironmentInfo
-from actorcritic.tasks.heldout import Split, split_of
+from actorcritic.tasks.heldout import KEY, Split, split_of
 from actorcritic.types import Problem
 
 __all__ = ["LEVELS", "Level", "TextWorld", "TextWorldGames", "game_key", "game_seeds", "textworld_info", "tidy"]
@@ -153,7 +153,8 @@ class TextWorldGames:
         """
         world = await self._world(level, seed)
         try:
-            return await problem_in(world, game_key(level, seed), meta={LEVEL: level, SEED: seed})
+            key = game_key(level, seed)
+            return await problem_in(world, key, meta={LEVEL: level, SEED: seed, KEY: key})
         finally:
             await world.aclose()
 

@@ -16,7 +16,7 @@ from types import ModuleType
 
 from actorcritic.records import read_problems
 from actorcritic.tasks import arithmetic, countdown, sudoku
-from actorcritic.tasks.heldout import split_of
+from actorcritic.tasks.heldout import KEY, split_of
 from actorcritic.types import Problem, Solution
 
 __all__ = ["PASSES", "Exclusion", "heldout_key", "heldout_state", "read_benchmarks", "words_of"]
@@ -38,7 +38,10 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def heldout_key(problem: Problem) -> str | None:
-    """Return the key of the published held-out rule, None for a problem of no family that has one."""
+    """Return a problem's key of the published held-out rule; None where it names none and its family has none."""
+    named = problem.meta.get(KEY)
+    if isinstance(named, str):
+        return named
     for read in (_countdown_key, _arithmetic_key, _sudoku_key):
         key = read(problem.text)
         if key is not None:

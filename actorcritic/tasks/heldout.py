@@ -10,7 +10,10 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import Literal, TypeAlias
 
-__all__ = ["Split", "may_train", "split_of"]
+__all__ = ["KEY", "Split", "may_train", "split_of"]
+
+KEY = "heldout_key"
+"""Field of a problem's `meta`: its key, where its text does not say which problem it is, as in an environment."""
 
 Split: TypeAlias = Literal["train", "dev", "test"]
 """`test` is looked at for final figures only; `dev` is for every choice made on the way."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from actorcritic.export.exclusion import Exclusion, heldout_key, read_benchmarks
-from actorcritic.tasks.heldout import split_of
+from actorcritic.tasks.heldout import KEY, split_of
 from actorcritic.tasks.sources import draw_problems
 from actorcritic.types import Problem
 
@@ -35,6 +35,14 @@ def test_the_published_rule_holds_whatever_the_id(task: str) -> None:
 
 def test_a_problem_of_no_family_has_no_key() -> None:
     assert heldout_key(problem("What is love?")) is None
+
+
+def test_a_problem_may_name_its_key_where_its_text_says_nothing() -> None:
+    for key in ("textworld:easy:8", "textworld:easy:1"):
+        split = split_of(key)
+        reason = Exclusion({}, ()).reason(Problem(id="p", prompt="You are hungry!", meta={KEY: key}))
+        assert reason == (None if split == "train" else f"held out by the published rule ({split})")
+    assert {split_of("textworld:easy:8"), split_of("textworld:easy:1")} == {"test", "train"}
 
 
 @pytest.mark.parametrize(
