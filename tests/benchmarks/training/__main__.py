@@ -73,9 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--smol-problems", 150, "training problems of the embedded pair's run")
     add("--smol-rank", 8, "LoRA rank")
     add("--smol-rate", 5e-4, "learning rate", float)
-    add("--smol-batch", 8, "rows per optimizer step")
-    add("--smol-steps", 30, "optimizer steps of each round")
-    add("--smol-limit", 40, "held-out problems of SmolLM2's figures")
+    add("--smol-batch", 4, "rows per optimizer step")
+    add("--smol-steps", 24, "optimizer steps of each round")
+    add("--smol-limit", 24, "held-out problems of SmolLM2's figures")
     add("--vllm-limit", 4, "held-out problems that are solved in vLLM")
     add("--vllm-python", ".venv-vllm/bin/python", "interpreter with vLLM", str)
     return parser
