@@ -26,9 +26,8 @@ def test_a_row_has_its_interval_and_its_paired_difference() -> None:
     assert base["accuracy"]["low"] < 0.25 < base["accuracy"]["high"] and "accuracy_gain" not in base
     assert trained["accuracy_gain"]["value"] == 0.25 and trained["accuracy_gain"]["low"] > 0
     assert trained["accuracy_critic_gain"]["value"] == 0 and trained["pass_1_gain"]["value"] == 0.45
-    assert text.splitlines()[2].startswith("| `base` | 25.0 ± ") and text.splitlines()[4].startswith(
-        "| `dpo` - `base` |"
-    )
+    lines = text.splitlines()
+    assert lines[2].startswith("| `base` | 25.0 ± ") and lines[4].startswith("| `dpo` - `base` |")
     assert len({line.count("|") for line in lines}) == 1
 
 
