@@ -25,7 +25,7 @@ VLLM_OVERRIDES := ci/overrides-vllm.txt
 VLLM_TORCH = $(if $(TORCH_INDEX)$(PIP_FIND_LINKS),$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
 	$(addprefix --find-links ,$(PIP_FIND_LINKS)),--torch-backend cpu)
 
-.PHONY: help demo install test lint types test-full bench-engine bench-pair bench-search bench-graph bench-utilisation bench-accuracy bench-improve bench-training bench-peers bench-trajectory bench-engines bench-environment bench-sandbox test-vllm clean
+.PHONY: help demo install test lint types test-full bench-engine bench-pair bench-search bench-graph bench-utilisation bench-accuracy bench-improve bench-training bench-peers bench-trajectory bench-engines bench-environment bench-textworld bench-sandbox test-vllm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -92,6 +92,9 @@ bench-engines: .venv-vllm/stamp ## how full searches keep vLLM, what they share 
 bench-environment: $(STAMPS)/install ## share of a known optimum that searches reach in an environment, at equal steps and tokens
 	$(BIN)/python -m tests.benchmarks.environment
 
+bench-textworld: $(STAMPS)/textworld ## what searches earn in games that are not ours, at equal steps and tokens; their logs cut, gone on with, exported
+	$(BIN)/python -m tests.benchmarks.textworld
+
 bench-sandbox: $(STAMPS)/install ## attacks that each sandbox blocks, and milliseconds per call
 	$(BIN)/python -m tests.benchmarks.sandbox
 
@@ -121,6 +124,11 @@ $(STAMPS)/install: pyproject.toml $(CONSTRAINTS) | $(STAMPS)/venv
 $(STAMPS)/peers: $(STAMPS)/install
 	@echo "installing the libraries to compare with ..."
 	$(PIP_INSTALL) --editable ".[peers]"
+	@touch $@
+
+$(STAMPS)/textworld: $(STAMPS)/install
+	@echo "installing TextWorld ..."
+	$(PIP_INSTALL) --editable ".[textworld]"
 	@touch $@
 
 $(STAMPS)/full: $(STAMPS)/install
