@@ -5,7 +5,7 @@ What stands in the folder afterwards is what `solve` and `collect` write: `expor
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,7 +27,10 @@ from actorcritic.trajectory.reader import read_facts, read_problems
 from actorcritic.trajectory.recorder import FileRecorder, create_run
 from actorcritic.types import JsonValue, Problem, Role
 
-__all__ = ["search_environments"]
+__all__ = ["OPTIONS", "search_environments"]
+
+OPTIONS = "explore"
+"""Field of a run's configuration: the options of the command that made it."""
 
 
 async def search_environments(
@@ -38,6 +41,7 @@ async def search_environments(
     settings: SearchSettings,
     *,
     concurrency: int = 16,
+    options: Mapping[str, JsonValue] | None = None,
 ) -> AsyncIterator[ProblemResult]:
     """Search every problem's environment; the same call again goes on and pays for nothing twice.
 
@@ -48,6 +52,7 @@ async def search_environments(
         critic: Judges; may be None where the strategy needs none.
         settings: How to search.
         concurrency: Problems in flight, >= 1.
+        options: What else the folder is to say of how it was made; another call must say the same.
 
     Yields:
         Results: first those that the folder holds, then the others as they end.
@@ -56,7 +61,7 @@ async def search_environments(
         InputError: the folder holds a run of other problems, or one that was searched in another way.
         RecordError: the folder cannot be read, or another process writes to it.
     """
-    config = _config(actor, settings)
+    config = {**_config(actor, settings), **({} if options is None else {OPTIONS: dict(options)})}
     if not (folder / "run.json").exists():
         create_run(
             folder, run=folder.name, config=config, problems=[(one, None) for one in problems], created=utc_now()

@@ -10,7 +10,7 @@ import sys
 import typer
 from typer.exceptions import Abort, TyperException
 
-from actorcritic.cli import bench, collect, critic_eval, export, improve, models, solve, table, train
+from actorcritic.cli import bench, collect, critic_eval, explore, export, improve, models, solve, table, train
 from actorcritic.errors import ActorCriticError
 
 __all__ = ["app", "main", "run"]
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("solve")(solve.solve)
 app.command("bench")(bench.bench)
 app.command("collect")(collect.collect)
+app.command("explore")(explore.explore)
 app.command("export")(export.export)
 app.command("train")(train.train)
 app.command("improve")(improve.improve)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from actorcritic.cli.exploring import Players, read_config
 from actorcritic.cli.progress import Progress
 from actorcritic.collection.running import Progressed, collect_step
 from actorcritic.collection.step import Work
 from actorcritic.collection.steps import parse_step
 from actorcritic.errors import InputError
-from actorcritic.loading import LoadOptions, load_roles
+from actorcritic.loading import LoadOptions, Roles, load_roles
 from actorcritic.trajectory.reader import read_facts
 
 __all__ = ["StepOrder", "StepReport", "run_step"]
@@ -66,9 +67,8 @@ def run_step(order: StepOrder) -> int:
     """
     step, options = parse_step(order.step)
     facts = read_facts(order.folder)
-    actor, critic = _players(order, facts.config)
     total = facts.problems if order.limit is None else min(order.limit, facts.problems)
-    roles = load_roles(actor, critic, order.options)
+    roles = _roles(order, facts.config)
     work = Work(options=options, actor=roles.actor, critic=roles.critic, seed=order.seed)
     report = StepReport(run=str(order.folder), step=step.name)
     interrupted = False
@@ -95,6 +95,18 @@ def run_step(order: StepOrder) -> int:
         sys.stderr.write("interrupted; go on with the same command: what was made is not paid for again\n")
         return 130
     return 1 if report.failed else 0
+
+
+def _roles(order: StepOrder, config: object) -> Roles | Players:
+    """Return who writes or plays, and who judges."""
+    explored = read_config(order.folder)
+    if explored is None:
+        return load_roles(*_players(order, config), order.options)
+    known, place = explored
+    named = {"actor": order.actor, "critic": order.critic}
+    how = {"temperature": order.options.temperature, "device": order.options.device, "dtype": order.options.dtype}
+    chosen = known.model_copy(update={**how, **{role: spec for role, spec in named.items() if spec is not None}})
+    return chosen.load(place)
 
 
 def _players(order: StepOrder, config: object) -> tuple[str, str | None]:

@@ -18,6 +18,7 @@ from actorcritic.codec import encode
 from actorcritic.collection.step import CollectionStep, Job, Made, Unreadable, Work
 from actorcritic.errors import ActorCriticError, InputError, RecordError
 from actorcritic.metering import Call, CallMeter, derive_seed
+from actorcritic.protocols import ResidentActor
 from actorcritic.trajectory.episodes import Episode, episode_of, read_episodes
 from actorcritic.trajectory.events import Event, Kind, call_payload, read_call
 from actorcritic.trajectory.index import EventIndex
@@ -108,6 +109,8 @@ async def collect_step(
             try:
                 hear(await _collect(episode, past, step, work, log, jobs))
             finally:
+                if isinstance(work.actor, ResidentActor):
+                    await work.actor.leave(episode.problem)
                 problems.release()
 
         try:

@@ -43,6 +43,9 @@ PATIENCE = 120.0
 DICE = 1
 """Seed of the interpreter; the games throw none, but a seed of its own choice would be the time of day."""
 
+_ONE = threading.Lock()
+"""TextWorld's parser of its own descriptions is one for the whole process and not made for threads; and what it does is
+Python, of which no two threads run at once anyway."""
 _PROMPT = re.compile(r"\n+>[^\n]*\Z|\s*Would you like to RESTART.*\Z", re.DOTALL)
 _BLANKS = re.compile(r"\n\s*\n")
 
@@ -183,7 +186,7 @@ class TextWorldGames:
 class TextWorld:
     """One world. Mutable: it stands in one state, and holds an interpreter until it is closed.
 
-    Its work goes through threads, one call at a time: one that was cancelled still ends before the next begins.
+    Its work is done in threads, one call at a time: one that was cancelled still ends before the next begins.
     """
 
     def __init__(self, file: Path, info: EnvironmentInfo) -> None:
@@ -195,7 +198,6 @@ class TextWorld:
         """
         self._file = file
         self._info = info
-        self._lock = threading.Lock()
         self._game: Any = None
         self._offered: tuple[str, ...] = ()
         self._facts = ""
@@ -221,7 +223,7 @@ class TextWorld:
         await asyncio.to_thread(self._close)
 
     def _reset(self) -> Observation:
-        with self._lock:
+        with _ONE:
             if self._game is None:
                 self._game = _start(self._file)
             state = self._game.reset()
@@ -229,7 +231,7 @@ class TextWorld:
             return self._shown(state, tidy(state["feedback"]), None)
 
     def _step(self, action: str) -> Observation:
-        with self._lock:
+        with _ONE:
             if self._game is None:
                 raise EnvironmentFault("the world is closed, or was never reset")
             self._taken += 1
@@ -264,7 +266,7 @@ class TextWorld:
         )
 
     def _close(self) -> None:
-        with self._lock:
+        with _ONE:
             if self._game is not None:
                 self._game.close()
                 self._game = None

@@ -22,7 +22,7 @@ from actorcritic.engines.scripted import Reply, ScriptedEngine
 from actorcritic.formats.environment import EnvironmentActorFormat, EnvironmentCriticFormat, find_action
 from actorcritic.types import GenerateRequest, Message
 
-__all__ = ["Kitchen", "appeal", "textworld_cook", "textworld_judge"]
+__all__ = ["Kitchen", "appeal", "textworld_cook", "textworld_judge", "way_of"]
 
 POINT = "Your score has just gone up by one point."
 LOST = "*** You lost! ***"

@@ -90,8 +90,6 @@ async def collect(folder: Path, player: EnvironmentActor, steps: Sequence[str]) 
     for text in steps:
         step, options = parse_step(text)
         await collect_step(folder, step, Work(options=options, actor=player, seed=3), concurrency=1)
-    for episode in read_episodes(folder):
-        await player.leave(episode.problem)
 
 
 def export(folder: Path, text: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError
@@ -212,6 +213,35 @@ async def test_a_real_game_keeps_to_what_a_search_relies_on(folder: Path) -> Non
     assert await check_environment(games.open, problem, episodes=2) == ()
     world = await games.open(problem)
     assert not isinstance(world, SnapshotEnvironment) and not world.info.oracle and not world.info.side_effects
+
+
+COLD = """
+import asyncio, sys
+from pathlib import Path
+from actorcritic.environments.textworld import TextWorldGames
+from actorcritic.types import Problem
+
+async def main():
+    games = TextWorldGames(Path(sys.argv[1]))
+    problem = Problem(id="p", prompt="", meta={"textworld_level": "easy", "textworld_seed": int(sys.argv[2])})
+    worlds = [await games.open(problem) for _ in range(6)]
+    first = await asyncio.gather(*(world.reset() for world in worlds))
+    seen = await asyncio.gather(*(world.step(shown.actions[0]) for world, shown in zip(worlds, first)))
+    assert len({shown.state for shown in seen}) == len(set(first)) == 1
+    await asyncio.gather(*(world.aclose() for world in worlds))
+
+asyncio.run(main())
+"""
+
+
+async def test_many_worlds_are_opened_at_once_in_a_fresh_process(folder: Path) -> None:
+    """TextWorld reads its rules when the first world is opened; two threads in that parser break it."""
+    seed = game_seeds("easy", "test", 1)[0]
+    await TextWorldGames(folder).problem("easy", seed)
+    done = subprocess.run(
+        [sys.executable, "-c", COLD, str(folder), str(seed)], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-1000:]
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from actorcritic.collection.running import collect_step
 from actorcritic.collection.step import Work
 from actorcritic.collection.steps import parse_step
 from actorcritic.environments.shop import start
@@ -25,7 +26,7 @@ from actorcritic.trajectory.episodes import Episode, read_episodes
 from actorcritic.trajectory.journal import TrajectoryJournal
 from actorcritic.trajectory.recorder import FileRecorder, create_run
 from actorcritic.types import JsonValue
-from tests.environments.world import DriftingShop, opener, player, search, settings
+from tests.environments.world import CountedShop, DriftingShop, opener, player, search, settings
 from tests.export.log import Words, content, exported, rows_of
 
 SHOPS = (4, 7)
@@ -150,6 +151,16 @@ async def test_a_state_that_replay_does_not_reach_counts_for_nothing(tmp_path: P
     payloads = [await job.work(free_meter(7)) for job in step.jobs(episode, work)]
     states = [state for payload in payloads if payload is not None for state in states_of(payload)]
     assert {state["faithful"] for state in states if state["at"]} == {False}
+
+
+async def test_a_collection_closes_the_worlds_that_it_played_in(tmp_path: Path) -> None:
+    await recorded(tmp_path / "run", "best-of-n:score=verifier,n=3", None)
+    books: list[str] = []
+    actor = player(opener(lambda seed: CountedShop(seed, books)))
+    for text in ("score", "resimulate:every=4,m=1"):
+        step, options = parse_step(text)
+        await collect_step(tmp_path / "run", step, Work(options=options, actor=actor, seed=3))
+    assert books.count("opened") == books.count("closed") > 0
 
 
 @pytest.mark.parametrize("source", ["critique", "feedback"])
