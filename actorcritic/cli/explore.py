@@ -97,7 +97,13 @@ def explore(  # noqa: PLR0913 - one parameter per option of the command
     with ExitStack() as stack:
         folder = resume or out or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "run"
         job = _Job(config=config, folder=folder, kept=resume is not None or out is not None, as_json=as_json)
-        return asyncio.run(_work(job, problems, config.load(place), settings, concurrency))
+        players = config.load(place)
+        try:
+            return asyncio.run(_work(job, problems, players, players.fit(settings), concurrency))
+        except KeyboardInterrupt:
+            if job.kept:
+                sys.stderr.write(f"interrupted; go on with: actorcritic explore --resume {folder}\n")
+            raise
 
 
 def _split(name: str) -> Split:
@@ -142,7 +148,6 @@ async def _work(
     job: _Job, problems: Sequence[Problem], players: Players, settings: SearchSettings, concurrency: int
 ) -> int:
     """Search all problems, print each as it is due, and return the exit code."""
-    settings = players.fit(settings)
     facts = settings.facts(players.critic, str(job.folder) if job.kept else None)
     found: dict[str, ProblemResult] = {}
     due = iter(problems)

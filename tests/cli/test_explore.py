@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from actorcritic.actor import ModelActor
-from actorcritic.cli import exploring
+from actorcritic.cli import explore, exploring
 from actorcritic.cli.app import run
 from actorcritic.cli.exploring import ExploreConfig
 from actorcritic.critic import ModelCritic
@@ -98,6 +98,18 @@ def test_models_play_and_judge_by_their_specs(
 
 def praise(request: GenerateRequest) -> str:
     return "Explanation: this is going well\nScore: 7"
+
+
+def test_whoever_stops_it_is_told_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def stopped(*arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(explore, "_work", stopped)
+    assert run([*SHOP, "--out", str(tmp_path / "run")]) == 130
+    assert f"go on with: actorcritic explore --resume {tmp_path / 'run'}" in capsys.readouterr().err
+    assert run([*SHOP]) == 130 and capsys.readouterr().err == ""
 
 
 def test_what_is_held_out_is_not_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
