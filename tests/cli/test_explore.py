@@ -165,3 +165,17 @@ async def test_named_environments_draw_from_one_side_of_the_rule() -> None:
     assert ENVIRONMENT_NAMES == ("shop", "textworld:easy", "textworld:medium", "textworld:hard")
     with pytest.raises(InputError, match="unknown environment"):
         environment_named("textworld:harder")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Game '.*' is not fully supported")
+def test_games_in_words_are_kept_in_the_users_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("textworld", reason="of the extra textworld")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    how = ("--environment", "textworld:easy", "--limit", "1", "--budget-steps", "30", "--strategy", "lats")
+    assert run(["explore", *how, "--json"]) == 0
+    (one,) = objects(capsys.readouterr().out)
+    assert one["id"] == "textworld:easy:8" and one["oracle"] is False and 0 < one["usage"]["environment_steps"] <= 30
+    assert [file.name for file in tmp_path.glob("actorcritic/textworld/*/*.z8")] == ["easy-8.z8"]
