@@ -186,7 +186,7 @@ ARITHMETIC = Recipe(
     ),
     pool_size=6_000,
 )
-"""Arithmetic: 23 M tokens. The critic finds no error before its 60th chunk, and goes on solving so that it can judge."""
+"""Arithmetic: 23 M tokens. The critic learns late to find errors, and goes on solving so that it can."""
 
 RECIPES: Mapping[str, Recipe] = {",".join(recipe.knows): recipe for recipe in (RECIPE, ARITHMETIC)}
 """By the families that they are for."""
