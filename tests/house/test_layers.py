@@ -27,7 +27,7 @@ LAYERS: dict[int, set[str]] = {
     },
     3: {"loading", "export", "metrics", "training", "collection", "functions"},
     4: {"graphs"},
-    5: {"cli", "serve", "view", "bench", "critic_report"},
+    5: {"cli", "view", "bench", "critic_report"},
 }
 """The layers by unit: a unit is a module or a package right below `actorcritic`. A new unit is entered here."""
 
