@@ -15,6 +15,7 @@ from inspect import isawaitable
 from actorcritic.errors import BudgetExhausted, InputError, ToolError
 from actorcritic.parsing.code import find_program, shown_tests
 from actorcritic.protocols import CriticFormat, Engine, Meter
+from actorcritic.scores import checked_critique
 from actorcritic.tools.calculate import calculate
 from actorcritic.tools.execution import Execution, Limits, Sandbox
 from actorcritic.tools.run_tests import SuiteReport, run_tests
@@ -88,7 +89,7 @@ class FunctionCritic:
     """A `Critic` over the caller's own function, plain or asynchronous.
 
     Args:
-        function: Takes a problem and a solution and returns a critique with one entry per step.
+        function: Takes a problem and a solution and returns a critique with one entry per step; scores lie in [0, 1].
         oracle: Say True where the function looks at a gold answer or at the task's own checker.
     """
 
@@ -107,15 +108,11 @@ class FunctionCritic:
         """See `Critic.critique`.
 
         Raises:
-            InputError: the function returned something else than a critique of every step.
+            InputError: the function returned something else than a critique of every step with scores in [0, 1]. In a
+                search that is this trial's failure: the solution stands, unscored.
         """
         result = self._function(problem, solution)
-        critique = await result if isawaitable(result) else result
-        if len(critique.steps) != len(solution.steps):
-            raise InputError(
-                f"the critic judged {len(critique.steps)} steps of {len(solution.steps)}: return one entry per step"
-            )
-        return critique
+        return checked_critique(await result if isawaitable(result) else result, solution)
 
 
 class CalculationCritic:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from inspect import isawaitable
 from typing import Any, TypeAlias
 
 from actorcritic.errors import InputError
 from actorcritic.protocols import Critic, Engine, Meter, Verifier
+from actorcritic.scores import checked_reward, read_score
 from actorcritic.types import GenerateRequest, Message, Problem, Prompt, Reference, Reward, Sampling, Solution
 
 __all__ = [
@@ -84,22 +86,15 @@ class FunctionRewardModel:
         """See `RewardModel.score`.
 
         Raises:
-            InputError: the function returned a number outside [0, 1], or scores of some steps only.
+            InputError: the function returned no number in [0, 1], or scores of some steps only. In a search that is
+                this trial's failure: the solution stands, unscored.
         """
         result = self._function(problem, solution)
-        scored = await result if isawaitable(result) else result
-        if isinstance(scored, Reward):
-            steps, score = scored.steps, scored.score
-        else:
-            steps, score = (), None if scored is None else float(scored)
-        if steps and len(steps) != len(solution.steps):
-            raise InputError(
-                f"{self._name} scored {len(steps)} steps of {len(solution.steps)}: give one score per step"
-            )
-        for value in (score, *steps):
-            if value is not None and not 0.0 <= value <= 1.0:
-                raise InputError(f"{self._name} gave the score {value}: it must be in [0, 1], or None")
-        return Reward(score=score, steps=steps, by=self._name, oracle=self._oracle)
+        scored: object = await result if isawaitable(result) else result
+        if not isinstance(scored, Reward):
+            scored = Reward(score=read_score(scored, f"{self._name} gave"))
+        reward = checked_reward(scored, solution, self._name)
+        return replace(reward, by=self._name, oracle=self._oracle)
 
 
 class VerifierRewardModel:

@@ -42,6 +42,7 @@ from actorcritic.graphs.agent_state import (
 from actorcritic.graphs.agent_work import AgentWork, attempt_of
 from actorcritic.graphs.journals import StreamJournal
 from actorcritic.metering import CallMeter
+from actorcritic.scores import read_score
 from actorcritic.templates import load_template, quote
 from actorcritic.types import (
     Action,
@@ -191,6 +192,7 @@ class AgentLoop:
 
         try:
             judgement = await work.within("critic", purpose, call)
+            judgement = replace(judgement, score=read_score(judgement.score, f"{critic.name} gave"))
         except GraphBubbleUp:
             raise  # a human is asked
         except BudgetExhausted as error:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from actorcritic.errors import BudgetExhausted, InputError
 from actorcritic.protocols import Meter, RewardModel
+from actorcritic.scores import checked_reward
 from actorcritic.search.policy import REWARD
 from actorcritic.search.strategies import StrategySpec, needs_oracle, score_source
 from actorcritic.types import Failure, Payload, Problem, Reward, Solution, Trial, Verdict
@@ -97,7 +98,7 @@ async def score(
     if scorer is None:
         return None
     try:
-        reward = await scorer.score(problem, solution, meter=meter)
+        reward = checked_reward(await scorer.score(problem, solution, meter=meter), solution, f"the {source}")
     except BudgetExhausted:
         return None
     except Exception as error:  # noqa: BLE001 - whatever a scorer fails of is recorded; the solution stands, unscored
@@ -118,7 +119,7 @@ async def gold_verdict(
 ) -> Verdict:
     """Return what the gold side says of a whole solution; unscored where it failed or has nothing to compare with."""
     try:
-        score = (await gold.score(problem, solution, meter=meter)).score
+        score = checked_reward(await gold.score(problem, solution, meter=meter), solution, "the verifier").score
     except BudgetExhausted:
         return Verdict.UNSCORED
     except Exception as error:  # noqa: BLE001 - whatever a checker fails of is recorded; the solution stands, unscored

@@ -6,6 +6,8 @@ knows no policy; it is never checkpointed itself, since the trajectory log is wh
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypedDict
 
@@ -16,6 +18,7 @@ from actorcritic.errors import ActorCriticError, BudgetExhausted, EnvironmentFau
 from actorcritic.exploration import without_means
 from actorcritic.graphs.scoring import Scorers, gold_verdict, score, wants_reward
 from actorcritic.protocols import Actor, Critic, Meter
+from actorcritic.scores import checked_critique
 from actorcritic.search.policy import ORACLE
 from actorcritic.types import (
     Action,
@@ -137,7 +140,7 @@ async def judge(
     """
     critique: Critique | None = None
     try:
-        critique = await critic.critique(problem, solution, meter=meter)
+        critique = checked_critique(await critic.critique(problem, solution, meter=meter), solution)
     except BudgetExhausted:
         pass  # what could be paid for stands
     except Exception as error:  # noqa: BLE001 - whatever a critic fails of is recorded; the solution stands, unscored
@@ -265,7 +268,7 @@ def outcome_of(attempt: Attempt, tokens: int) -> Outcome:
         verdict=critique.verdict,
         first_error=critique.first_error,
         score=critique.score,
-        logprob=sum(logprobs) / len(logprobs) if logprobs else None,
+        logprob=_mean(logprobs),
         least_confident=_least_confident(solution),
         steps=len(solution.steps),
         tokens=tokens,
@@ -273,6 +276,12 @@ def outcome_of(attempt: Attempt, tokens: int) -> Outcome:
         reward=attempt.reward.score if attempt.reward is not None else None,
         step_rewards=attempt.reward.steps if attempt.reward is not None else (),
     )
+
+
+def _mean(logprobs: Sequence[float]) -> float | None:
+    """Return the mean log-probability per token; None where there are none, or where one is no number."""
+    mean = sum(logprobs) / len(logprobs) if logprobs else math.nan
+    return mean if math.isfinite(mean) else None
 
 
 def _least_confident(solution: Solution) -> int | None:

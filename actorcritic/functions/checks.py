@@ -6,19 +6,35 @@ Knows no search and no log.
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from inspect import isawaitable, iscoroutine
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from actorcritic.errors import InputError
+from actorcritic.functions.results import CallFailure
+from actorcritic.scores import read_score as checked_score
 
-__all__ = ["Broken", "Judgement", "Refusal", "caught", "plain", "read_judgement", "read_score", "same"]
+__all__ = [
+    "Broken",
+    "Judgement",
+    "Refusal",
+    "WrongScore",
+    "caught",
+    "plain",
+    "read_judgement",
+    "read_score",
+    "refuse_scale",
+    "same",
+]
 
 
 class Refusal(InputError):
     """A caller's function did what no search can work with; ends the search, unlike what the function raises."""
+
+
+class WrongScore(InputError):
+    """A judge gave a score that is no number in [0, 1]; the value stands, unscored, unless it is the first score."""
 
 
 class Broken(Exception):
@@ -63,7 +79,12 @@ def plain(where: str, result: object) -> object:
 
 
 def read_judgement(said: object, where: str, *, feedback: bool) -> Judgement:
-    """Return what a judge said: a score, or with `feedback` a pair of a score and the feedback; refuse all else."""
+    """Return what a judge said: a score, or with `feedback` a pair of a score and the feedback.
+
+    Raises:
+        Refusal: it is no pair.
+        Broken: the score is no number in [0, 1].
+    """
     if not feedback:
         return Judgement(read_score(said, where))
     if not isinstance(said, tuple) or len(cast("tuple[object, ...]", said)) != 2:
@@ -73,18 +94,26 @@ def read_judgement(said: object, where: str, *, feedback: bool) -> Judgement:
 
 
 def read_score(raw: object, where: str) -> float | None:
-    """Return a score as a number in [0, 1]; None = unscored; refuse anything else."""
-    if raw is None:
-        return None
+    """Return a score as a number in [0, 1]; None = unscored.
+
+    Raises:
+        Broken: it is anything else.
+    """
     try:
-        score = float(cast("Any", raw)) if not isinstance(raw, str | bytes) else math.nan
-    except (TypeError, ValueError):
-        score = math.nan
-    if not 0.0 <= score <= 1.0:
-        raise Refusal(
-            f"{where} returned {raw!r:.60}: a score is a number in [0, 1], 1 = certainly right, or None = unscored"
-        )
-    return score
+        return checked_score(raw, f"{where} returned")
+    except InputError as error:
+        raise Broken(where, WrongScore(str(error))) from error
+
+
+def refuse_scale(index: int, failures: Sequence[CallFailure]) -> None:
+    """End a search in which this candidate has the first score of all, and that is none: the scale is wrong.
+
+    Raises:
+        Refusal: says what a score is.
+    """
+    for failure in failures:
+        if failure.index == index and failure.failure.type == WrongScore.__name__:  # in this run or in an earlier one
+            raise Refusal(str(failure.error)) from failure.error
 
 
 def same(key: object, known: object) -> bool:

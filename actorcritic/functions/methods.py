@@ -1,8 +1,9 @@
 """Best-of-N, votes, refinement and tree search over a caller's own asynchronous function.
 
 Each is a short name for `scale` or a close relative of it. All return `Scaled`, and raise `NoResult` where no call
-brought a value, so that a result always has one. A call that fails is data and its siblings go on; a score outside
-[0, 1] is refused in one line, and nothing more is spent. Cancelling the search cancels the calls in flight.
+brought a value, so that a result always has one. A call that fails is data and its siblings go on, and so is a
+score outside [0, 1]; as the first score of all it is refused in one line, and nothing more is spent. Cancelling the
+search cancels the calls in flight.
 """
 
 from __future__ import annotations

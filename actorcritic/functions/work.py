@@ -1,7 +1,8 @@
 """A search over a caller's own functions: one trial is one call of theirs, judged by another.
 
 Costs are what the functions report, so a budget of tokens or money is kept as well as they do. Whatever a function
-raises is data; a score that is no number in [0, 1] is a mistake in the program and ends the search. Knows no strategy.
+raises is data, and so is a score that is no number in [0, 1]; where it is the first score of all, the scale is wrong
+and the search ends before more is spent. Knows no strategy.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from actorcritic.budget import Charge, Lease, Spend
 from actorcritic.errors import BudgetExhausted
 from actorcritic.exploration import Search, out_of_budget, without_means
 from actorcritic.functions.calls import FunctionCall, entered
-from actorcritic.functions.checks import Broken, Judgement, Refusal, caught, plain, read_judgement, same
+from actorcritic.functions.checks import Broken, Judgement, Refusal, caught, plain, read_judgement, refuse_scale, same
 from actorcritic.functions.logs import End, Ended, Log
 from actorcritic.functions.results import CallFailure, Candidate, Progress
 from actorcritic.metering import derive_seed
@@ -157,6 +158,8 @@ class FunctionSearch(Search[Candidate[T]], Generic[T]):
         for charge in self.log.given_up(trial) or ():
             if lease is not None:
                 lease.charge(charge)
+        if self.broken and result is not None and not any(one.score is not None for one in self.attempts.values()):
+            refuse_scale(trial.id, self.broken)  # trials settle in order, so that timing decides nothing
         Search.settle(self, trial, result, spend)
 
     def asked(self, trial: Trial) -> None:

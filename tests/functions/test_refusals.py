@@ -19,6 +19,7 @@ from actorcritic.functions.methods import (
     refine,
     scale,
 )
+from actorcritic.functions.results import CallFailure
 from tests.functions.world import Sampler
 
 
@@ -79,6 +80,45 @@ async def test_a_score_that_fails_leaves_its_value_unscored() -> None:
     assert [candidate.score for candidate in result.candidates] == [None, None, 0.1]
     assert result.index == 2, "unscored is not 0 and loses to any score"
     assert [failure.where for failure in result.failures] == ["score"]
+
+
+@pytest.mark.parametrize("width", [1, 3, 8])
+@pytest.mark.parametrize("bad", [7, -0.1, math.nan, "good"])
+async def test_a_wrong_score_after_a_right_one_costs_its_value_the_score(bad: Any, width: int) -> None:
+    seen: list[CallFailure | None] = []
+    result = await best_of_n(
+        Sampler(shuffle=3),
+        lambda value: bad if this_call().index in (1, 4) else value,
+        n=6,
+        width=width,
+        on_event=lambda progress: seen.append(progress.failure),
+    )
+    scores = [candidate.score for candidate in result.candidates]
+    assert len(scores) == 6 and [index for index, score in enumerate(scores) if score is None] == [1, 4]
+    assert result.score == max(score for score in scores if score is not None)
+    assert [(failure.index, failure.where) for failure in result.failures] == [(1, "score"), (4, "score")]
+    assert all("a score is a number in [0, 1]" in str(failure) for failure in result.failures)
+    assert len([failure for failure in seen if failure is not None]) == 2
+
+
+@pytest.mark.parametrize("width", [1, 4])
+async def test_a_wrong_scale_is_refused_at_the_first_score_whatever_the_timing(width: int) -> None:
+    for shuffle in range(4):
+        fn = Sampler(shuffle=shuffle)
+        with pytest.raises(InputError, match="score returned 9"):
+            await best_of_n(fn, lambda value: 9 if this_call().index == 0 else value, n=20, width=width)
+        assert fn.calls <= width + 1
+
+
+async def test_a_critique_with_a_wrong_score_leaves_its_value_as_it_is() -> None:
+    async def critique(value: float) -> tuple[float, str]:
+        return (0.5, "more") if this_call().index == 0 else (50, "more")
+
+    async def revise(value: float, feedback: str) -> float:
+        return value + 1
+
+    result = await refine(Sampler(), critique, revise, rounds=3)
+    assert result.index == 0 and result.failures and result.failures[0].where == "critique"
 
 
 async def test_a_call_that_cancels_itself_has_failed() -> None:

@@ -197,6 +197,14 @@ async def test_unscored_is_neither_a_block_nor_a_pass(critic: Any) -> None:
     assert {step["verdict"] for step in result["critique"]["steps"]} == {"unscored"}
 
 
+@pytest.mark.parametrize("score", [5.0, -1, float("nan"), "0.5"])
+async def test_a_score_that_is_none_is_the_critics_failure(score: Any) -> None:
+    end = await run(tool_agent_graph(says("5"), [], lambda step: Judgement.passed(score)))
+    (failure,) = end["result"]["failures"]
+    assert (failure["where"], failure["type"]) == ("critic", "InputError") and "[0, 1]" in failure["message"]
+    assert end["answer"] == "5" and end["result"]["critique"]["verdict"] == "unscored"
+
+
 async def test_a_critic_that_fails_is_listed() -> None:
     end = await run(tool_agent_graph(says("5"), [], broken))
     assert [(one["where"], one["type"]) for one in end["result"]["failures"]] == [("critic", "KeyError")]

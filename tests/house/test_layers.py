@@ -7,7 +7,18 @@ import sys
 from tests.house.source import Module, modules
 
 LAYERS: dict[int, set[str]] = {
-    0: {"types", "observation", "agent_steps", "errors", "protocols", "prefix_tree", "budget", "metering", "codec"},
+    0: {
+        "types",
+        "observation",
+        "agent_steps",
+        "errors",
+        "protocols",
+        "prefix_tree",
+        "budget",
+        "metering",
+        "codec",
+        "scores",
+    },
     1: {"templates", "parsing", "answers", "search", "records"},
     2: {
         "tools",

@@ -6,6 +6,7 @@ import pytest
 
 from actorcritic.environments.scoring import EnvironmentReward
 from actorcritic.environments.web_shop import INFO
+from actorcritic.errors import InputError
 from actorcritic.metering import free_meter
 from actorcritic.observation import Observation
 from actorcritic.tasks.checkers import checker_of, has_gold, verify, vote_key
@@ -61,3 +62,9 @@ async def test_an_unfinished_episode_is_unscored_unless_progress_counts() -> Non
     assert (await so_far.score(PROBLEM, half, meter=free_meter())).score == 0.5
     assert (await final.score(PROBLEM, episode(0.5), meter=free_meter())).score == 0.5
     assert final.oracle and (await final.score(PROBLEM, half, meter=free_meter())).oracle
+
+
+@pytest.mark.parametrize("rewards", [(0.5, float("nan")), (float("inf"),), (5.0,), (0.75, 0.5)])
+async def test_a_return_that_is_none_is_no_score(rewards: tuple[float, ...]) -> None:
+    with pytest.raises(InputError, match=r"rewards that add up to .*: the return .* is a number in \[0, 1\]"):
+        await EnvironmentReward(INFO).score(PROBLEM, episode(*rewards), meter=free_meter())

@@ -31,6 +31,7 @@ from actorcritic.export.reading import Judgement, judgements
 from actorcritic.formats.chat import render_critique
 from actorcritic.metering import CallMeter, derive_seed
 from actorcritic.protocols import Critic
+from actorcritic.scores import checked_critique
 from actorcritic.search.options import choice, integer
 from actorcritic.templates import load_template, quote
 from actorcritic.trajectory.attempts import EpisodeAttempt
@@ -54,7 +55,7 @@ def _critique_jobs(episode: Episode, work: Work) -> Iterator[Job]:
 async def _critique(episode: Episode, solution: Solution, work: Work, sample: int, meter: CallMeter) -> Made:
     critic = _sampling(work.critic) if sample else work.critic
     assert critic is not None  # the step asks for one
-    critique = await critic.critique(episode.problem, solution, meter=meter)
+    critique = checked_critique(await critic.critique(episode.problem, solution, meter=meter), solution)
     return {"critic": work.critic_model, "critique": encode(critique)}
 
 

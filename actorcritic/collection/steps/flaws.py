@@ -31,6 +31,7 @@ from actorcritic.export.chat import mentions_help
 from actorcritic.export.needs import INJECTABLE
 from actorcritic.formats.chat import ChatCriticFormat
 from actorcritic.metering import CallMeter
+from actorcritic.scores import checked_critique
 from actorcritic.search.options import Options, choice, integer, number
 from actorcritic.templates import load_template, quote
 from actorcritic.trajectory.attempts import EpisodeAttempt
@@ -137,7 +138,8 @@ async def _critique(episode: Episode, flawed: _Flawed, work: Work, meter: CallMe
     """
     if work.options.text("hint") == "no":
         assert work.critic is not None  # the step asks for one
-        critique = await work.critic.critique(episode.problem, flawed.solution, meter=meter)
+        said = await work.critic.critique(episode.problem, flawed.solution, meter=meter)
+        critique = checked_critique(said, flawed.solution)
     else:
         critique = await _hinted_critique(episode, flawed, work, meter)
     if critique.verdict is Verdict.UNSCORED:

@@ -23,6 +23,7 @@ from actorcritic.collection.step import (
     is_right,
 )
 from actorcritic.metering import CallMeter
+from actorcritic.scores import checked_critique
 from actorcritic.search.options import integer
 from actorcritic.templates import load_template, quote
 from actorcritic.trajectory.episodes import Episode
@@ -62,7 +63,7 @@ async def _chain(episode: Episode, solution: Solution, work: Work, meter: CallMe
     chain: list[dict[str, JsonValue]] = []
     begin = 0
     for turn in range(work.options.whole("rounds") + 1):
-        critique = await work.critic.critique(episode.problem, solution, meter=meter)
+        critique = checked_critique(await work.critic.critique(episode.problem, solution, meter=meter), solution)
         if critique.verdict is Verdict.UNSCORED:
             raise Unreadable("a critique without a verdict")
         bad = critique.first_error
