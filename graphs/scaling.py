@@ -10,12 +10,13 @@ equal. Not for policies that plan with the budget (`ANYTIME` is False). Knows no
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from actorcritic.budget import Budget, Spend
 from actorcritic.errors import InputError
-from actorcritic.graphs.session import ProblemResult, Session, SilentJournal
+from actorcritic.graphs.session import ProblemResult, Session, SilentJournal, Watch
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import new_session, solve_all
 from actorcritic.graphs.trial import Attempt
@@ -23,7 +24,7 @@ from actorcritic.protocols import Actor, Critic
 from actorcritic.search.strategies import STRATEGIES, StrategySpec
 from actorcritic.types import Failure, Outcome, Payload, Problem, Trial
 
-__all__ = ["BudgetJournal", "Reading", "ScaledResult", "SharedClock", "is_anytime", "search_budgets"]
+__all__ = ["BudgetJournal", "OpenSession", "Reading", "ScaledResult", "SharedClock", "is_anytime", "search_budgets"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,10 @@ class Reading:
     trials: int
     """How many had ended, failed and cancelled ones included."""
     seconds: float
-    """The problem's share of the time until the last of them had ended: of k problems in flight each takes a k-th."""
+    """The problem's share of the time until the last of them had ended: of k problems in flight each takes a k-th.
+
+    Of a problem that goes on where an earlier run broke off: the share of the time since then.
+    """
     failures: int
     """What had failed in these trials."""
 
@@ -142,6 +146,14 @@ class BudgetJournal(SilentJournal):
         )
 
 
+OpenSession: TypeAlias = Callable[[Problem, SearchSettings, Watch], Session | ProblemResult]
+"""Opens a problem for somebody who follows it: at its beginning, where it broke off, or with the result it has."""
+
+
+def _begin(problem: Problem, settings: SearchSettings, watch: Watch) -> Session:
+    return new_session(problem, settings, SilentJournal(), watch)
+
+
 def is_anytime(spec: StrategySpec) -> bool:
     """Return whether one run of a strategy tells what smaller budgets would bring."""
     return STRATEGIES[spec.name].ANYTIME
@@ -155,6 +167,7 @@ async def search_budgets(
     budgets: Sequence[int],
     *,
     concurrency: int = 64,
+    open_session: OpenSession = _begin,
 ) -> AsyncIterator[ScaledResult]:
     """Search every problem once under the largest budget and read what each budget would have brought.
 
@@ -165,6 +178,7 @@ async def search_budgets(
         settings: How to search; the token limit is replaced by the largest budget.
         budgets: Logical tokens per problem, all roles.
         concurrency: Problems in flight, >= 1.
+        open_session: How a problem is taken up; by default at its beginning, without a log.
 
     Yields:
         Results as problems end.
@@ -178,14 +192,46 @@ async def search_budgets(
         raise InputError(f"{settings.strategy} plans with its budget: search once per budget")
     limits: Budget = replace(settings.budget, tokens=max(budgets))
     settings = replace(settings, budget=limits)
-    journals: dict[str, BudgetJournal] = {}
-    clock = SharedClock()
+    readers = _Readers(budgets)
+    sessions = readers.open(problems, settings, open_session)
+    async for result in solve_all(sessions, actor, critic, settings, concurrency=concurrency):
+        yield readers.scaled(result)
+        for ended in readers.take_ended():
+            yield ended
+    for ended in readers.take_ended():
+        yield ended
 
-    def sessions() -> Iterable[Session]:
+
+class _Readers:
+    """Who reads the budgets off the problems in flight. Mutable."""
+
+    def __init__(self, budgets: Sequence[int]) -> None:
+        self._budgets = budgets
+        self._journals: dict[str, BudgetJournal] = {}
+        self._ended: list[ProblemResult] = []
+        self._clock = SharedClock()
+
+    def open(
+        self, problems: Iterable[Problem], settings: SearchSettings, open_session: OpenSession
+    ) -> Iterator[Session]:
+        """Yield a session for each problem that is still to be searched."""
         for problem in problems:
-            session = new_session(problem, settings, SilentJournal())
-            session.journal = journals[problem.id] = BudgetJournal(session, budgets, clock)
-            yield session
+            opened = open_session(problem, settings, self._follow)
+            if isinstance(opened, Session):
+                yield opened
+            else:
+                self._journals[problem.id].finished(opened)
+                self._ended.append(opened)
 
-    async for result in solve_all(sessions(), actor, critic, settings, concurrency=concurrency):
-        yield ScaledResult(result=result, readings=tuple(journals.pop(result.problem.id).readings))
+    def scaled(self, result: ProblemResult) -> ScaledResult:
+        """Return a result with what was read off its search."""
+        return ScaledResult(result=result, readings=tuple(self._journals.pop(result.problem.id).readings))
+
+    def take_ended(self) -> list[ScaledResult]:
+        """Return the problems that had ended in an earlier run, each once."""
+        ended, self._ended = self._ended, []
+        return [self.scaled(result) for result in ended]
+
+    def _follow(self, session: Session) -> BudgetJournal:
+        self._journals[session.problem.id] = journal = BudgetJournal(session, self._budgets, self._clock)
+        return journal

@@ -6,9 +6,9 @@ LangGraph and makes no model call itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from actorcritic.budget import Lease, Price, Spend
 from actorcritic.exploration import Search
@@ -17,7 +17,7 @@ from actorcritic.metering import Call, CallMeter, EnvironmentStep, StepMeter, de
 from actorcritic.search.tree import NodeCount, node_counts
 from actorcritic.types import Failure, Outcome, Payload, Problem, StopReason, Trial
 
-__all__ = ["Journal", "ProblemResult", "Session", "SilentJournal"]
+__all__ = ["Journal", "ProblemResult", "Session", "SilentJournal", "Watch"]
 
 
 class Journal(Protocol):
@@ -105,6 +105,8 @@ class Session(Search[Attempt]):
     """The run's seed; each trial's is derived from it, the problem's id and the trial's."""
     journal: Journal = field(default_factory=SilentJournal)
     prices: Mapping[str, Price] = field(default_factory=dict[str, Price])
+    ended: ProblemResult | None = None
+    """What came of it, once the search has ended or was interrupted."""
 
     def meter(self, trial: Trial, lease: Lease) -> CallMeter:
         """Return the meter through which a trial makes its calls."""
@@ -143,9 +145,17 @@ class Session(Search[Attempt]):
 
     def conclude(self, stopped_by: StopReason) -> ProblemResult:
         """Return the best so far and tell the journal."""
-        result = self.result(self.reason(stopped_by))
-        self.journal.finished(result)
-        return result
+        self.ended = self.result(self.reason(stopped_by))
+        self.journal.finished(self.ended)
+        return self.ended
+
+    def break_off(self) -> ProblemResult:
+        """Return the best so far of a search that somebody stopped; for the journal it has not ended, to be resumed.
+
+        What trials in flight had spent is in the log, and is charged when the search goes on.
+        """
+        self.ended = self.result("interrupted")
+        return self.ended
 
     def result(self, stopped_by: StopReason) -> ProblemResult:
         """Return what has come of the problem, given why it ended."""
@@ -161,3 +171,11 @@ class Session(Search[Attempt]):
             first=self.attempts.get(0),
             counts=node_counts(self.policy),
         )
+
+
+Watch: TypeAlias = Callable[[Session], Journal]
+"""Makes the journal of somebody who follows a session from its beginning.
+
+It is called before anything has happened. Where the session is an earlier run's, the journal then hears again of what
+failed and what was settled there, in order, before it hears of anything new.
+"""

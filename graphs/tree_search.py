@@ -7,7 +7,8 @@ every event. Embed it in an app, or run many problems side by side as `solve` do
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from functools import partial
 from itertools import islice
 from typing import TypedDict
 
@@ -18,18 +19,20 @@ from langgraph.graph.state import CompiledStateGraph
 from actorcritic.budget import Lease
 from actorcritic.errors import InputError
 from actorcritic.exploration import Exploration
+from actorcritic.graphs.critique_memory import CritiqueMemory
 from actorcritic.graphs.journals import StreamJournal, TeeJournal
 from actorcritic.graphs.lanes import Lanes
 from actorcritic.graphs.lessons import with_lessons
 from actorcritic.graphs.results import record_of
-from actorcritic.graphs.session import Journal, ProblemResult, Session, SilentJournal
+from actorcritic.graphs.session import Journal, ProblemResult, Session, SilentJournal, Watch
 from actorcritic.graphs.settings import SearchSettings, check_roles
 from actorcritic.graphs.trial import Attempt, TrialGraph, TrialRun, trial_graph
-from actorcritic.protocols import Actor, Critic, ResidentActor
+from actorcritic.protocols import Actor, Critic, RepeatableCritic, ResidentActor
 from actorcritic.records import ProblemInput, problem_of, problem_record
+from actorcritic.search.policy import ORACLE
 from actorcritic.search.strategies import parse_strategy
 from actorcritic.tasks.checkers import vote_key
-from actorcritic.types import Failure, JsonValue, Problem, Trial
+from actorcritic.types import Failure, JsonValue, Problem, StopReason, Trial
 
 __all__ = [
     "TreeSearchGraph",
@@ -55,7 +58,13 @@ TreeSearchGraph = CompiledStateGraph[TreeSearchState, None, TreeSearchState, Tre
 
 
 async def search_problem(
-    session: Session, actor: Actor, critic: Critic | None, settings: SearchSettings, graph: TrialGraph | None = None
+    session: Session,
+    actor: Actor,
+    critic: Critic | None,
+    settings: SearchSettings,
+    graph: TrialGraph | None = None,
+    *,
+    stop: asyncio.Event | None = None,
 ) -> ProblemResult:
     """Search one problem to its end, every trial a run of the trial graph.
 
@@ -65,13 +74,20 @@ async def search_problem(
         critic: Who judges.
         settings: How to search.
         graph: The endless trial graph of just these roles where there is one already; compiling takes milliseconds.
+        stop: Whoever sets it interrupts the search: see `tree_search_graph`.
     """
     lanes = Lanes(graph if graph is not None else trial_graph(actor, critic, settings.scorers, endless=True))
+
+    repeatable = isinstance(critic, RepeatableCritic) and critic.repeatable
+    memory = CritiqueMemory(session.attempts, settings.width) if repeatable else None
 
     async def run(trial: Trial, parent: Attempt | None, lease: Lease) -> Attempt | Failure:
         meter = session.meter(trial, lease)
         problem = with_lessons(session.problem, trial, session.attempts)
-        begun = TrialRun(problem=problem, trial=trial, parent=parent, meter=meter, emit=session.brought)
+        # What a critic said without lessons or without the oracle, it did not say with them.
+        remember = memory is not None and problem is session.problem and trial.options.get(ORACLE) is not True
+        recall = partial(memory.recall, trial.id) if memory is not None and remember else None
+        begun = TrialRun(problem=problem, trial=trial, parent=parent, meter=meter, emit=session.brought, recall=recall)
         ended = await lanes.run(begun)
         if ended.solution is None:
             assert ended.failure is not None  # a trial ends with one or the other
@@ -87,16 +103,34 @@ async def search_problem(
         trial_steps=settings.trial_steps,
     )
     try:
-        return session.conclude(await exploration.explore(settings.budget.seconds))
+        ended = await _unless_stopped(exploration.explore(settings.budget.seconds), stop)
+        return session.break_off() if ended is None else session.conclude(ended)
     finally:
         await lanes.aclose()
         if isinstance(actor, ResidentActor):
             await actor.leave(session.problem)
 
 
-def new_session(problem: Problem, settings: SearchSettings, journal: Journal) -> Session:
-    """Return a problem at its beginning."""
-    return Session(
+async def _unless_stopped(
+    exploring: Coroutine[None, None, StopReason], stop: asyncio.Event | None
+) -> StopReason | None:
+    """Return why a search ended; None where it was stopped, with every trial in flight cancelled and none settled."""
+    if stop is None:
+        return await exploring
+    search, stopping = asyncio.create_task(exploring), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({search, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        if not search.done():
+            search.cancel()
+            await asyncio.wait({search})
+    return None if search.cancelled() else search.result()
+
+
+def new_session(problem: Problem, settings: SearchSettings, journal: Journal, watch: Watch | None = None) -> Session:
+    """Return a problem at its beginning; `watch` = who follows it beside the journal."""
+    session = Session(
         problem=problem,
         policy=settings.policy(problem),
         ledger=settings.ledger(),
@@ -104,6 +138,9 @@ def new_session(problem: Problem, settings: SearchSettings, journal: Journal) ->
         journal=journal,
         prices=settings.prices,
     )
+    if watch is not None:
+        session.journal = TeeJournal((journal, watch(session)))
+    return session
 
 
 def tree_search_graph(
@@ -112,6 +149,7 @@ def tree_search_graph(
     settings: SearchSettings | None = None,
     *,
     session: Callable[[Problem], Session] | None = None,
+    stop: asyncio.Event | None = None,
 ) -> TreeSearchGraph:
     """Compile a graph that solves one problem per run with any strategy.
 
@@ -120,6 +158,9 @@ def tree_search_graph(
         critic: Who judges; may be None where the strategy needs none.
         settings: How to search; by default `revise` with up to 8 trials.
         session: Opens a problem: gives it a journal of its own, or goes on where an earlier run broke off.
+        stop: Whoever sets it interrupts every run of the graph: trials in flight are cancelled, and the result is the
+            best so far (null where no trial had ended) with `stopped_by` = `interrupted`. For a journal the search has
+            not ended, so that it can be gone on with. Cancelling a run, by contrast, gives no result.
 
     Returns:
         A graph from `{"problem": ...}` to `{"answer": ..., "result": ...}`. Stream it with `stream_mode="custom"` (and
@@ -136,7 +177,7 @@ def tree_search_graph(
         problem = problem_of(state["problem"])
         work = session(problem) if session is not None else new_session(problem, chosen, SilentJournal())
         work.journal = TeeJournal((work.journal, StreamJournal(get_stream_writer(), problem.id)))
-        record = record_of(await search_problem(work, actor, critic, chosen, trials), chosen.facts(critic))
+        record = record_of(await search_problem(work, actor, critic, chosen, trials, stop=stop), chosen.facts(critic))
         return {"answer": record.answer, "result": record.model_dump(mode="json")}
 
     graph = StateGraph(TreeSearchState)
@@ -153,6 +194,7 @@ async def solve_all(
     settings: SearchSettings,
     *,
     concurrency: int = 64,
+    stop: asyncio.Event | None = None,
 ) -> AsyncIterator[ProblemResult]:
     """Solve many problems side by side through the graph, so that the engines stay full.
 
@@ -162,27 +204,28 @@ async def solve_all(
         critic: Who judges.
         settings: How to search.
         concurrency: Problems in flight, >= 1.
+        stop: Whoever sets it interrupts the problems in flight, as `tree_search_graph` says; no other is begun.
 
     Yields:
-        Results as problems end.
+        Results as problems end, the interrupted ones included.
     """
     if concurrency < 1:
         raise InputError(f"concurrency must be at least 1, not {concurrency}")
     waiting: dict[str, Session] = {}
-    graph = tree_search_graph(actor, critic, settings, session=lambda problem: waiting.pop(problem.id))
+    graph = tree_search_graph(actor, critic, settings, session=lambda problem: waiting.pop(problem.id), stop=stop)
 
     async def solve(session: Session) -> ProblemResult:
-        caught = _Catch()
         waiting[session.problem.id] = session
-        session.journal = TeeJournal((session.journal, caught))
         await graph.ainvoke({"problem": problem_record(session.problem).model_dump()})
-        return caught.result
+        assert session.ended is not None  # the graph has run to its end
+        return session.ended
 
     source = iter(sessions)
     running: set[asyncio.Task[ProblemResult]] = set()
     try:
         while True:
-            running |= {asyncio.create_task(solve(session)) for session in islice(source, concurrency - len(running))}
+            room = 0 if stop is not None and stop.is_set() else concurrency - len(running)
+            running |= {asyncio.create_task(solve(session)) for session in islice(source, room)}
             if not running:
                 return
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -193,13 +236,3 @@ async def solve_all(
             task.cancel()
         if running:
             await asyncio.wait(running)
-
-
-class _Catch(SilentJournal):
-    """Keeps the result that the graph's JSON is made of."""
-
-    result: ProblemResult
-
-    def finished(self, result: ProblemResult) -> None:
-        """See `Journal.finished`."""
-        self.result = result

@@ -19,7 +19,7 @@ from actorcritic.engines.prices import price_engines
 from actorcritic.errors import InputError, RecordError
 from actorcritic.graphs.resuming import resume_session
 from actorcritic.graphs.scoring import Scorers, check_named
-from actorcritic.graphs.session import ProblemResult, Session
+from actorcritic.graphs.session import ProblemResult, Session, Watch
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import new_session
 from actorcritic.loading import VERIFIERS, LoadOptions, Roles, fitting_pair, load_roles, load_verifier
@@ -289,14 +289,22 @@ class Run:
         """Return what an earlier run has logged of a problem, in order."""
         return () if self._past is None else self._past.events(problem)
 
-    def session(self, problem: Problem, settings: SearchSettings) -> Session | ProblemResult:
-        """Open a problem: at its beginning, where it broke off, or with the result that it has already."""
+    def session(
+        self, problem: Problem, settings: SearchSettings, watch: Watch | None = None
+    ) -> Session | ProblemResult:
+        """Open a problem: at its beginning, where it broke off, or with the result that it has already.
+
+        Args:
+            problem: One of the run's.
+            settings: How to search.
+            watch: Who follows the search beside the log.
+        """
         events = self.events(problem.id)
         journal = self.journal(problem.id, len(events))
         if not events:
-            session: Session | ProblemResult = new_session(problem, settings, journal)
+            session: Session | ProblemResult = new_session(problem, settings, journal, watch)
         else:
-            session = resume_session(problem, settings, events, journal)
+            session = resume_session(problem, settings, events, journal, watch)
         if isinstance(session, Session):
             journal.started(self._start)
             self._at_work[problem.id] = journal

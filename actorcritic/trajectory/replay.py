@@ -6,10 +6,11 @@ What a driver must do for this to be exact stands at `replay`. Calls no model an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from actorcritic.budget import Lease, Ledger
+from actorcritic.budget import Lease, Ledger, Spend
 from actorcritic.codec import decode
 from actorcritic.errors import BudgetExhausted, RecordError
 from actorcritic.metering import Call, EnvironmentStep
@@ -19,7 +20,7 @@ from actorcritic.trajectory.forks import line_of
 from actorcritic.trajectory.redaction import is_redacted
 from actorcritic.types import Critique, Failure, JsonValue, Outcome, Reward, Solution, Trial
 
-__all__ = ["PastTrial", "Replay", "replay"]
+__all__ = ["OnCommit", "PastTrial", "Replay", "replay"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,6 +33,8 @@ class PastTrial:
     reward: Reward | None = None
     failure: Failure | None = None
     """Why there is no solution; a critic's failure leaves the solution standing and is none."""
+    failures: list[Failure] = field(default_factory=list[Failure])
+    """Whatever failed in it, a critic's failure included."""
     outcome: Outcome | None = None
     """What the policy was told; None also where the trial was cancelled, though a solution may stand."""
     calls: list[Call] = field(default_factory=list[Call])
@@ -57,11 +60,23 @@ class Replay:
     """The payload of `finished`; None while the problem is not done."""
 
 
+OnCommit: TypeAlias = Callable[[PastTrial, Outcome | Failure | None, Spend], None]
+"""Hears of a settled trial, what the policy is about to be told of it (None = it was cancelled), and its charge."""
+
+
 class _Replayer:
     """Reads events in order into a policy and a ledger. Mutable."""
 
-    def __init__(self, policy: Policy, ledger: Ledger, trial_tokens: int | None, trial_steps: int | None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        ledger: Ledger,
+        trial_tokens: int | None,
+        trial_steps: int | None,
+        on_commit: OnCommit,
+    ) -> None:
         self.policy = policy
+        self.on_commit = on_commit
         self.ledger = ledger
         self.trial_tokens = trial_tokens
         self.trial_steps = trial_steps
@@ -130,6 +145,7 @@ class _Replayer:
         elif event.kind is Kind.FAILED:
             failure = decode(Failure, payload.get("failure"))
             self.failures.append(failure)
+            past.failures.append(failure)
             if past.solution is None:
                 past.failure = failure
         elif event.kind is Kind.COMMITTED:
@@ -143,13 +159,17 @@ class _Replayer:
             lease.charge(call.charge)
         for step in past.steps:
             lease.charge_step(step.replayed)
-        self.ledger.commit(trial)
+        spend = self.ledger.commit(trial)
+        told: Outcome | Failure | None = None
         if "outcome" in payload:
-            past.outcome = decode(Outcome, payload["outcome"])
-            self.policy.tell(trial, past.outcome)
+            told = past.outcome = decode(Outcome, payload["outcome"])
         elif "failure" in payload:
-            past.failure = decode(Failure, payload["failure"])
-            self.policy.fail(trial, past.failure)
+            told = past.failure = decode(Failure, payload["failure"])
+        self.on_commit(past, told, spend)
+        if isinstance(told, Outcome):
+            self.policy.tell(trial, told)
+        elif told is not None:
+            self.policy.fail(trial, told)
         self.finished[trial] = self.open.pop(trial)
 
 
@@ -160,6 +180,7 @@ def replay(
     *,
     trial_tokens: int | None = None,
     trial_steps: int | None = None,
+    on_commit: OnCommit = lambda trial, told, spend: None,
 ) -> Replay:
     """Bring a fresh policy and a fresh ledger to where a problem's events end.
 
@@ -184,12 +205,13 @@ def replay(
         ledger: With the run's budget.
         trial_tokens: The lease that the run's driver wished for each trial; None = unlimited.
         trial_steps: Likewise, steps in environments.
+        on_commit: Hears of each settled trial, what the policy is told next, and what it was charged.
 
     Raises:
         RecordError: the events do not fit the policy, the budget or one another; or texts were taken out of them and
             the problem is not done: what follows would be made of other words than were written.
     """
-    reader = _Replayer(policy, ledger, trial_tokens, trial_steps)
+    reader = _Replayer(policy, ledger, trial_tokens, trial_steps, on_commit)
     logged = tuple(events)
     for number, event in enumerate(logged):
         if event.seq != number:

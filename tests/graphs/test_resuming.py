@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+
 import pytest
 
 from actorcritic.budget import Budget
@@ -15,6 +18,7 @@ from actorcritic.search.strategies import STRATEGIES, parse_strategy
 from actorcritic.trajectory.events import Event, Kind
 from actorcritic.trajectory.journal import TrajectoryJournal
 from actorcritic.trajectory.recorder import MemoryRecorder
+from actorcritic.types import JsonValue, Trial
 from tests.graphs.world import HARD, world
 
 LATENCIES = (0.003, 0.0, 0.001, 0.002, 0.0)
@@ -77,3 +81,35 @@ async def test_cut_at_any_event(strategy: str, width: int, tokens: int | None) -
         assert tree is None or tree == session.policy.dump()
         paid = sum(event.kind is Kind.CALLED for event in events[:cut])
         assert paid + more == calls or not exact, f"cut after event {cut}: a finished call was made again"
+
+
+class Stopped(TrajectoryJournal):
+    """Interrupts the search after its event of this number."""
+
+    stop: asyncio.Event
+    after: int
+
+    def note(self, kind: Kind, trial: Trial | None = None, payload: Mapping[str, JsonValue] | None = None) -> None:
+        super().note(kind, trial, payload)
+        if self.next_seq == self.after:
+            self.stop.set()
+
+
+@pytest.mark.parametrize(("strategy", "width"), [("best-of-n", 1), ("revise", 3)])
+async def test_an_interrupted_search_goes_on_to_the_same_end(strategy: str, width: int) -> None:
+    how = settings(strategy, width, 330)
+    whole, _, events, _ = await first_life(how)
+    bests: list[int | None] = []
+    for after in range(2, len(events) * 2 // 3, 5):
+        recorder, (actor, critic) = MemoryRecorder(), world(latencies=LATENCIES)
+        journal = Stopped(recorder, run="r", problem=HARD.id, now=lambda: "now")
+        journal.stop, journal.after = asyncio.Event(), after
+        journal.started()
+        result = await search_problem(new_session(HARD, how, journal), actor, critic, how, stop=journal.stop)
+        assert result.stopped_by == "interrupted" and result.spend.total.logical_tokens <= 330
+        bests.append(result.best)
+        journal.interrupted("stopped")
+        assert Kind.FINISHED not in {event.kind for event in recorder.events}
+        resumed, _, _ = await second_life(how, recorder.events)
+        assert gist(resumed, spend=True) == gist(whole, spend=True)
+    assert bests[0] is None and bests[-1] is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,15 +10,19 @@ import pytest
 from actorcritic.budget import Budget, Spend
 from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.errors import EngineError, InputError
+from actorcritic.graphs.resuming import resume_session
 from actorcritic.graphs.scaling import ScaledResult, SharedClock, is_anytime, search_budgets
-from actorcritic.graphs.session import ProblemResult, SilentJournal
+from actorcritic.graphs.session import ProblemResult, Session, SilentJournal, Watch
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import new_session, solve_all
 from actorcritic.search.best_of_n import BestOfN
 from actorcritic.search.strategies import STRATEGIES as REGISTERED
 from actorcritic.search.strategies import needs_critic, parse_strategy
 from actorcritic.tasks.sources import draw_problems
-from actorcritic.types import Failure, Outcome, Trial
+from actorcritic.trajectory.events import Event, Kind
+from actorcritic.trajectory.journal import TrajectoryJournal
+from actorcritic.trajectory.recorder import MemoryRecorder
+from actorcritic.types import Failure, Outcome, Problem, Trial
 from tests.graphs.world import world
 
 PROBLEMS = draw_problems("countdown", "dev", 6)
@@ -186,3 +191,48 @@ async def test_a_policy_that_plans_with_its_budget_runs_once_per_budget(monkeypa
     assert [reading.budget for reading in one.readings] == [200]
     with pytest.raises(InputError, match="at least one budget"):
         await anext(search_budgets(PROBLEMS, actor, critic, replace(settings, seed=1), ()))
+
+
+def written(recorder: MemoryRecorder, problem: str, next_seq: int = 0) -> TrajectoryJournal:
+    journal = TrajectoryJournal(recorder, run="r", problem=problem, next_seq=next_seq, now=lambda: "now")
+    journal.started()
+    return journal
+
+
+def answered(events: Sequence[Event], role: str | None = None) -> int:
+    """Return how many calls, of one role or of all, brought something."""
+    calls = [event.payload for event in events if event.kind is Kind.CALLED and event.payload["generation"] is not None]
+    return sum(role in (None, call["role"]) for call in calls)
+
+
+async def read_logged(strategy: str, past: Sequence[Event]) -> tuple[ScaledResult, list[Event]]:
+    """Go on after these events of a run whose fifth call of the actor fails; returns what was read, and the new log."""
+    # A call that brought nothing is made again, unless its trial has failed of it.
+    failed = any(event.kind is Kind.FAILED for event in past)
+    actor, critic = world(failures={} if failed else {4 - answered(past, "actor"): EngineError("lost")})
+    recorder = MemoryRecorder()
+
+    def take_up(problem: Problem, settings: SearchSettings, watch: Watch) -> Session | ProblemResult:
+        journal = written(recorder, problem.id, len(past))
+        if past:
+            return resume_session(problem, settings, past, journal, watch)
+        return new_session(problem, settings, journal, watch)
+
+    settings = settings_for(strategy)
+    scaled = search_budgets(PROBLEMS[:1], actor, critic, settings, BUDGETS, open_session=take_up)
+    (one,) = [one async for one in scaled]
+    return one, recorder.events
+
+
+@pytest.mark.parametrize("strategy", ["majority", "revise:accept=1"])
+async def test_a_log_that_breaks_off_anywhere_gives_the_same_readings(strategy: str) -> None:
+    whole, events = await read_logged(strategy, ())
+    assert any(reading.failures for reading in whole.readings)
+
+    def gist(scaled: ScaledResult) -> list[object]:
+        return [(r.budget, r.attempt and r.attempt.solution, r.spend, r.trials, r.failures) for r in scaled.readings]
+
+    for cut in range(1, len(events) + 1):
+        resumed, more = await read_logged(strategy, events[:cut])
+        assert gist(resumed) == gist(whole), f"cut after event {cut}: {events[cut - 1].kind}"
+        assert answered((*events[:cut], *more)) == answered(events)

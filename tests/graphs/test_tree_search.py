@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from actorcritic.budget import Budget
+from actorcritic.budget import Budget, Spend
 from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.errors import InputError
-from actorcritic.graphs.session import Session, SilentJournal
+from actorcritic.graphs.session import ProblemResult, Session, SilentJournal
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import new_session, solve_all, tree_search_graph
 from actorcritic.records import ResultRecord
 from actorcritic.search.strategies import parse_strategy
 from actorcritic.tasks.oracle import OracleCritic
-from actorcritic.types import Problem
+from actorcritic.types import Failure, Outcome, Problem, Trial
 from tests.graphs.world import world
 
 TEXT = "Use 3, 5, 8 and 11 to make 24."
@@ -88,6 +88,67 @@ async def test_leaving_early_stops_everything() -> None:
     await stream.aclose()  # type: ignore[attr-defined]  # it is a generator; its type promises less
     await asyncio.sleep(0)
     assert isinstance(actor.engine, ScriptedEngine) and actor.engine.running == 0
+
+
+class Stopping(SilentJournal):
+    """Interrupts the search once so many trials are settled."""
+
+    def __init__(self, stop: asyncio.Event, after: int) -> None:
+        self.stop = stop
+        self.left = after
+        self.ends: list[str] = []
+
+    def committed(self, trial: Trial, result: Outcome | Failure | None, spend: Spend) -> None:
+        self.left -= 1
+        if not self.left:
+            self.stop.set()
+
+    def finished(self, result: ProblemResult) -> None:
+        self.ends.append(result.stopped_by)
+
+
+async def test_an_interrupted_graph_gives_the_best_so_far() -> None:
+    stop = asyncio.Event()
+    journal = Stopping(stop, after=2)
+    actor, critic = world(latencies=(0.001,))
+    how = settings("best-of-n:n=8")
+    graph = tree_search_graph(actor, critic, how, session=lambda p: new_session(p, how, journal), stop=stop)
+    end = await graph.ainvoke({"problem": TEXT})
+    record = ResultRecord.model_validate(end["result"])
+    assert (record.stopped_by, record.attempts) == ("interrupted", 2) and record.solution is not None
+    assert journal.ends == [], "for its journal the search has not ended"
+    again = await graph.ainvoke({"problem": TEXT})
+    assert again["result"]["stopped_by"] == "interrupted" and again["answer"] is None, "until the event is cleared"
+
+
+async def test_an_interruption_ends_what_is_in_flight_and_begins_nothing() -> None:
+    stop = asyncio.Event()
+    actor, critic = world(latencies=(0.001, 0.0, 60.0))
+    how, opened = settings("majority:n=40"), list[str]()
+
+    def sessions() -> Iterator[Session]:
+        for problem in problems(5):
+            opened.append(problem.id)
+            yield new_session(problem, how, Stopping(stop, after=1))
+
+    results = [result async for result in solve_all(sessions(), actor, critic, how, concurrency=3, stop=stop)]
+    assert sorted(result.problem.id for result in results) == opened == ["p0", "p1", "p2"]
+    assert {result.stopped_by for result in results} == {"interrupted"}
+    assert any(result.attempt is not None for result in results)
+    assert isinstance(actor.engine, ScriptedEngine) and actor.engine.running == 0
+
+
+async def test_what_fails_while_it_may_be_interrupted_is_still_raised() -> None:
+    def broken(_: Problem) -> Session:
+        return new_session(problems(1)[0], how, Broken())
+
+    class Broken(SilentJournal):
+        def asked(self, trial: Trial) -> None:
+            raise InputError("no such trial")
+
+    how = settings("greedy")
+    with pytest.raises(InputError, match="no such trial"):
+        await tree_search_graph(*world(), how, session=broken, stop=asyncio.Event()).ainvoke({"problem": TEXT})
 
 
 async def test_an_oracle_run_says_so() -> None:
