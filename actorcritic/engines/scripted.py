@@ -278,12 +278,12 @@ class ScriptedEngine:
 
     def _prompt_ids(self, prompt: Prompt, tools: Sequence[ToolSpec]) -> tuple[int, ...]:
         # Content and prefill apart, so that a continuation by text and one by ids count alike.
-        rest = prompt.prefill_ids or tuple(self._id(piece) for piece in self._split(prompt.prefill))
+        rest = prompt.prefill_ids or _text_ids(prompt.prefill, self._units)
         offered = "".join(f"{tool.name}\n{tool.description}\n" for tool in tools)
-        return (*(self._id(piece) for piece in self._split(offered + _flat(prompt))), *rest)
+        return (*_text_ids(offered + _flat(prompt), self._units), *rest)
 
     def _split(self, text: str) -> list[str]:
-        return list(text) if self._units == "chars" else _WORDS.findall(text)
+        return _pieces(text, self._units)
 
     def _id(self, piece: str) -> int:
         return ord(piece) if self._units == "chars" else _word_id(piece)
@@ -298,6 +298,16 @@ def _wake(sleeper: asyncio.Future[None]) -> None:
 def _word_id(piece: str) -> int:
     """An id that depends on the word alone, not on the order in which words were met."""
     return int.from_bytes(blake2b(piece.encode(), digest_size=6).digest(), "big")
+
+
+@lru_cache(maxsize=64)
+def _text_ids(text: str, units: Literal["words", "chars"]) -> tuple[int, ...]:
+    """The ids of a text: a prompt is counted before it is sent, and once more when it is answered."""
+    return tuple(map(ord if units == "chars" else _word_id, _pieces(text, units)))
+
+
+def _pieces(text: str, units: Literal["words", "chars"]) -> list[str]:
+    return list(text) if units == "chars" else _WORDS.findall(text)
 
 
 def _likeliness(ident: int) -> float:

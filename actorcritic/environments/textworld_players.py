@@ -79,7 +79,7 @@ class Kitchen:
         done = [way for way in map(way_of, self.actions) if way is not None and way[1] in self.foods]
         return len(set(done)) < len(done) or not set(done) <= self.ways
 
-    @property
+    @cached_property
     def actions(self) -> tuple[str, ...]:
         """What was done, in order."""
         return tuple(action for action, _ in self.played)
@@ -89,10 +89,14 @@ class Kitchen:
         """The points of the game: one for each ingredient and each way, for the meal and for eating it."""
         return len(self.foods) + len(self.ways) + 2 if self.foods else BLIND
 
+    @cached_property
+    def rooms(self) -> tuple[str, ...]:
+        """Where one stood before each action, and stands now; "" where no text has said it yet."""
+        return tuple(accumulate((_room(shown) for _, shown in self.played), _last, initial=_room(self.opening)))
+
     def times(self, action: str) -> int:
-        """Return how often an action was done in the room that was entered last."""
-        rooms = list(accumulate((_room(shown) for _, shown in self.played), _last, initial=_room(self.opening)))
-        return sum(one == action and room == rooms[-1] for one, room in zip(self.actions, rooms, strict=False))
+        """Return how often an action was done in the room where one stands."""
+        return list(zip(self.actions, self.rooms, strict=False)).count((action, self.rooms[-1]))
 
     def _recipe(self) -> re.Match[str] | None:
         return next((found for _, shown in self.played if (found := _RECIPE.search(shown))), None)

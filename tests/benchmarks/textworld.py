@@ -1,6 +1,6 @@
 """How well searches play games that are not ours, at equal steps and tokens; and whether what they log is of use.
 
-    python -m tests.benchmarks.textworld [--games 30] [--level medium] [--steps 30,120,300] [--tokens ...] ...
+    python -m tests.benchmarks.textworld [--games 20] [--level medium] [--steps 30,90,240] [--tokens ...] ...
 
 The games are TextWorld's cooking games, of held-out seeds (extra `textworld`); a share is the points of the answer over
 those of the game. A scripted cook plays by what it reads, with a fixed error per situation, a scripted judge estimates
@@ -109,15 +109,15 @@ def holds(recorded: list[dict[str, Any]]) -> bool:
 def main() -> int:
     """Print one line per strategy and budget, then what the records are good for, then everything as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--games", type=int, default=30, help="held-out games (default 30)")
+    parser.add_argument("--games", type=int, default=20, help="held-out games (default 20)")
     parser.add_argument("--level", choices=tuple(LEVELS), default="medium", help="of the games (default medium)")
-    parser.add_argument("--error", type=float, default=0.4, help="of the cook's judgement, standard deviation")
+    parser.add_argument("--error", type=float, default=0.5, help="of the cook's judgement, standard deviation")
     parser.add_argument("--spread", type=float, default=0.08, help="how freely the cook draws")
     parser.add_argument("--noise", type=float, default=0.15, help="of the judge, standard deviation")
-    parser.add_argument("--recorded", type=int, default=8, help="games per recorded search (default 8)")
-    parser.add_argument("--recorded-steps", type=int, default=240, help="environment steps of each (default 240)")
+    parser.add_argument("--recorded", type=int, default=6, help="games per recorded search (default 6)")
+    parser.add_argument("--recorded-steps", type=int, default=160, help="environment steps of each (default 160)")
     parser.add_argument("--cuts", type=int, default=3, help="places at which each log is cut (default 3)")
-    add_options(parser, steps="30,120,300", tokens="40000")
+    add_options(parser, steps="30,90,240", tokens="20000")
     args = parser.parse_args()
     started = time.monotonic()
     games, arms = TextWorldGames(), arms_of(args)
