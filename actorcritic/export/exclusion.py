@@ -15,11 +15,11 @@ from pathlib import Path
 from types import ModuleType
 
 from actorcritic.records import read_problems
-from actorcritic.tasks import arithmetic, countdown, sudoku
+from actorcritic.tasks import arithmetic, countdown, gym, sudoku
 from actorcritic.tasks.heldout import KEY, split_of
 from actorcritic.types import Problem, Solution
 
-__all__ = ["PASSES", "Exclusion", "heldout_key", "heldout_state", "read_benchmarks", "words_of"]
+__all__ = ["PASSES", "Exclusion", "heldout_keys", "heldout_state", "read_benchmarks", "words_of"]
 
 RUN_OF_WORDS = 13
 BOILERPLATE = 10
@@ -37,16 +37,18 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(word for word in _WORD.findall(text.casefold()) if word not in _PUNCTUATION)
 
 
-def heldout_key(problem: Problem) -> str | None:
-    """Return a problem's key of the published held-out rule; None where it names none and its family has none."""
+def heldout_keys(problem: Problem) -> tuple[str, ...]:
+    """Return a problem's keys of the published held-out rule: the one that it names, and those that its text has.
+
+    Every one counts, so that a name given to a problem takes no test problem out of the rule.
+    """
     named = problem.meta.get(KEY)
-    if isinstance(named, str):
-        return named
-    for read in (_countdown_key, _arithmetic_key, _sudoku_key):
-        key = read(problem.text)
-        if key is not None:
-            return key
-    return None
+    keys = (
+        named if isinstance(named, str) else None,
+        gym.key_of(problem),
+        *(read(problem.text) for read in (_countdown_key, _arithmetic_key, _sudoku_key)),
+    )
+    return tuple(dict.fromkeys(key for key in keys if key is not None))
 
 
 def heldout_state(problem: Problem, solution: Solution) -> str | None:
@@ -109,9 +111,9 @@ class Exclusion:
 
     def reason(self, problem: Problem) -> str | None:
         """Return why training may not see a problem, None where it may."""
-        key = heldout_key(problem)
-        if key is not None and split_of(key) != "train":
-            return f"held out by the published rule ({split_of(key)})"
+        for split in map(split_of, heldout_keys(problem)):
+            if split != "train":
+                return f"held out by the published rule ({split})"
         words = words_of(problem.text)
         name = self._whole.get(words) or next((self._runs[run] for run in _runs(words) if run in self._runs), None)
         return None if name is None else f"near-duplicate of a problem in {name}"

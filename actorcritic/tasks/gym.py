@@ -1,7 +1,8 @@
 """Problems of reasoning_gym (Stojanovski et al. 2025, arXiv:2505.24760) by its own generators and verifiers.
 
 Both run in processes of their own, `gym_worker`; a verifier that takes too long has not shown an answer to be right.
-A problem carries where it came from (name, seed, index), and no gold answer; reasoning_gym makes it again to score it.
+A problem carries its held-out key and where it came from (name, seed, index), and no gold answer; reasoning_gym makes
+it again to score it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from actorcritic.answers import normalise
 from actorcritic.answers.worker import Worker
 from actorcritic.errors import InputError, ToolError
-from actorcritic.tasks.heldout import Split, split_of
+from actorcritic.tasks.heldout import KEY, Split, split_of
 from actorcritic.types import JsonValue, Problem
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "PREFIX",
     "Origin",
     "generate",
+    "key_of",
     "names",
     "origin_of",
     "problem_key",
@@ -84,6 +86,12 @@ def problem_key(name: str, question: str) -> str:
     return f"{PREFIX}{name}:{question}"
 
 
+def key_of(problem: Problem) -> str | None:
+    """Return the published key of a problem that this module scores, whether it names it or not; None for any other."""
+    name = problem.meta.get("name")
+    return problem_key(name, problem.text) if problem.checker == CHECKER and isinstance(name, str) else None
+
+
 def generate(name: str, split: Split, seed: int) -> Iterator[Problem]:
     """Yield problems of a task and split without end, at the library's own default difficulty.
 
@@ -116,7 +124,7 @@ def _generate(name: str, split: Split, seed: int) -> Iterator[Problem]:
                         id=f"{PREFIX}{name}:{sha256(key.encode()).hexdigest()[:16]}",
                         prompt=question,
                         checker=CHECKER,
-                        meta={"name": name, "seed": own_seed, "index": at},
+                        meta={"name": name, "seed": own_seed, "index": at, KEY: key},
                     )
         chunk += 1
 

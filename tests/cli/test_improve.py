@@ -20,7 +20,7 @@ from actorcritic.cli.improve_stages import Stages
 from actorcritic.cli.runs import RunConfig
 from actorcritic.critic import ModelCritic
 from actorcritic.engines.scripted import ScriptedEngine
-from actorcritic.export.exclusion import heldout_key
+from actorcritic.export.exclusion import heldout_keys
 from actorcritic.formats.embedded import EmbeddedActorFormat
 from actorcritic.formats.lines import render_lines
 from actorcritic.loading import Roles
@@ -257,8 +257,8 @@ def test_training_and_test_problems_are_apart(looped: Looped) -> None:
         ("critique/round-1/seed-0/evaluate/samples", "test"),
         ("critique/round-1/seed-0/evaluate/dev", "dev"),
     ):
-        keys = [heldout_key(problem) for problem, _ in read_problems(looped.folder / "stages" / place)]
-        assert keys and {split_of(key) for key in keys if key is not None} == {split}
+        keys = [key for problem, _ in read_problems(looped.folder / "stages" / place) for key in heldout_keys(problem)]
+        assert keys and {split_of(key) for key in keys} == {split}
 
 
 def test_the_critic_can_learn_in_the_actors_place(start: Start, trainer: Trainer, tmp_path: Path) -> None:

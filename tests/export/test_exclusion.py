@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from actorcritic.export.exclusion import Exclusion, heldout_key, read_benchmarks
+from actorcritic.export.exclusion import Exclusion, heldout_keys, read_benchmarks
+from actorcritic.tasks import gym
 from actorcritic.tasks.heldout import KEY, split_of
 from actorcritic.tasks.sources import draw_problems
 from actorcritic.types import Problem
@@ -29,12 +32,34 @@ def test_the_published_rule_holds_whatever_the_id(task: str) -> None:
             assert reason == f"held out by the published rule ({split})"
     for drawn in draw_problems(task, "train", 3):
         assert Exclusion({}, ()).reason(drawn) is None
-        key = heldout_key(drawn)
-        assert key is not None and split_of(key) == "train"
+        keys = heldout_keys(drawn)
+        assert len(keys) == 1 and split_of(keys[0]) == "train"
+
+
+@pytest.mark.skipif(find_spec("reasoning_gym") is None, reason="reasoning_gym is in the extra `tasks`")
+@pytest.mark.parametrize("task", ["gcd", "countdown"])
+def test_the_published_rule_holds_for_every_task_that_is_drawn(task: str) -> None:
+    for split in ("test", "dev", "train"):
+        for drawn in draw_problems(f"{gym.PREFIX}{task}", split, 3):
+            for kept in (drawn, replace(drawn, id="mine"), replace(drawn, checker="exact"), _without_key(drawn)):
+                assert heldout_keys(kept) == (gym.problem_key(task, drawn.text),)
+                reason = Exclusion({}, ()).reason(kept)
+                assert reason == (None if split == "train" else f"held out by the published rule ({split})")
+
+
+def _without_key(drawn: Problem) -> Problem:
+    """Return a problem as logs have it that were written before problems named their keys."""
+    return replace(drawn, meta={name: value for name, value in drawn.meta.items() if name != KEY})
 
 
 def test_a_problem_of_no_family_has_no_key() -> None:
-    assert heldout_key(problem("What is love?")) is None
+    assert heldout_keys(problem("What is love?")) == ()
+
+
+def test_a_name_takes_no_test_problem_out_of_the_rule() -> None:
+    drawn = draw_problems("countdown", "test", 1)[0]
+    assert split_of("textworld:easy:2") == "train"
+    assert Exclusion({}, ()).reason(replace(drawn, meta={KEY: "textworld:easy:2"})) is not None
 
 
 def test_a_problem_may_name_its_key_where_its_text_says_nothing() -> None:
