@@ -17,6 +17,7 @@ from actorcritic.errors import InputError, RecordError
 from actorcritic.export.exclusion import PASSES, Exclusion, heldout_state, read_benchmarks
 from actorcritic.export.leakage import leak
 from actorcritic.export.lengths import row_length
+from actorcritic.export.passage import heldout_passage
 from actorcritic.export.recipe import Columns, Drop, Recipe, Row, Setting
 from actorcritic.export.splitting import SPLITS, split_of_problem
 from actorcritic.export.wordings import NO_WORDS
@@ -184,10 +185,9 @@ class _Work:
         own = self._order.setting.words.name != "chat"
         if own and any(result.columns.get(name, "") is None for name in WRITTEN):
             return Drop(NO_WORDS)
-        for solution in (attempt.solution for attempt in episode.attempts if attempt.id in result.attempts):
-            split = None if solution is None else heldout_state(episode.problem, solution)
-            if split is not None:
-                return Drop(PASSES.format(split))
+        split = self._passage(result, episode)
+        if split is not None:
+            return Drop(PASSES.format(split))
         shown = leak(result, episode, self._order.recipe, self._order.setting)
         if shown is not None:
             return Drop(f"leak: {shown} in the prompt")
@@ -197,6 +197,18 @@ class _Work:
         if row_length(result.columns, tokenizer) > limit:
             return Drop(f"longer than {limit} tokens")
         return replace(result, filters=(*result.filters, "no leak", f"at most {limit} tokens"))
+
+    def _passage(self, row: Row, episode: Episode) -> str | None:
+        """Return the split of a held-out problem that a row leads through: in what it says, or in what its trials did.
+
+        Raises:
+            TypeError: nothing says what a row of tokens teaches; a defect of the recipe.
+        """
+        if "input_ids" in row.columns and row.taught is None:
+            raise TypeError(f"recipe {self._order.recipe.name}: a row of tokens without the text that it teaches")
+        own = (attempt.solution for attempt in episode.attempts if attempt.id in row.attempts)
+        splits = (heldout_state(episode.problem, solution) for solution in own if solution is not None)
+        return next(filter(None, splits), None) or heldout_passage(episode.problem, row)
 
     def finish(self) -> Export:
         """Arrange the rows of all episodes and split them."""

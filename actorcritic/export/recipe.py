@@ -70,6 +70,9 @@ class Row:
     asked: str | None = None
     """What the model reads before it writes, where the columns do not show it apart (`text`, `input_ids`): it is
     searched for leaks. None = it stands in the columns."""
+    taught: str | None = None
+    """What the model is to write, where the columns hold it as token ids alone: it is searched for held-out problems.
+    None = it stands in the columns."""
     problem: str = ""
     """Id of its problem; the pipeline fills it in."""
 

@@ -164,6 +164,7 @@ def _row(
         attempts=(attempt.id,),
         filters=("faithful", "beneficial") if kind == "segment" else ("correct", "distinct"),
         asked=said_in(prompt),
+        taught=said_in(said),
     )
 
 

@@ -167,6 +167,7 @@ def _row(episode: Episode, trial: int, made: _Reflection, parts: tuple[str, str,
         attempts=(trial,),
         filters=("flawed", "ends right", "head kept", "distinct"),
         asked=said_in(prompt) if setting.form == "tokens" else None,
+        taught="".join(parts) if setting.form == "tokens" else None,
     )
 
 

@@ -108,16 +108,17 @@ def _row(
     soft = setting.options.text("labels") == "soft"
     steps = [step.text for step in solution.steps[: len(values)]]
     labels: list[JsonValue] = [value if soft else value > 0 for value in values]
-    asked = None
+    asked = taught = None
     if setting.form == "tokens":
         if soft:
             raise InputError("form=tokens has no place for soft labels: give labels=hard or form=steps")
         prompt = setting.prompt(episode.problem)
         columns, asked = marked_tokens(prompt, steps, [value > 0 for value in values], setting.tokens), said_in(prompt)
+        taught = "\n".join(steps)
     else:
         columns = {"prompt": episode.problem.text, "completions": cast("list[JsonValue]", steps), "labels": labels}
     passed = ("labelled", "distinct", "cut after an error")
-    return Row(columns=columns, attempts=(attempt.id,), filters=passed, asked=asked)
+    return Row(columns=columns, attempts=(attempt.id,), filters=passed, asked=asked, taught=taught)
 
 
 def marked_tokens(
