@@ -114,7 +114,7 @@ class ScriptedEngine:
         self._used = 0
         self._failures = dict(failures or {})
         self._latencies = tuple(latencies)
-        self._units = units
+        self._units: Literal["words", "chars"] = units
         self._closed = False
         self._asleep: set[asyncio.Future[None]] = set()
         self._info = EngineInfo(
