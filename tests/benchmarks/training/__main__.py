@@ -28,7 +28,7 @@ PARTS: Mapping[str, Callable[[Bench], dict[str, Any]]] = {
     "critic-rl": critics.measure,
     "dpo": preferences.measure,
 }
-FREE = ("out", "parts", "concurrency", "vllm_python")
+FREE = ("out", "parts", "concurrency", "vllm_python", "smol_limit")
 """Options that may differ when a folder is gone on with."""
 
 
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--smol-rate", 5e-4, "learning rate", float)
     add("--smol-batch", 4, "rows per optimizer step")
     add("--smol-steps", 24, "optimizer steps of each round")
-    add("--smol-limit", 24, "held-out problems of SmolLM2's figures")
+    add("--smol-limit", 24, "held-out problems of SmolLM2's figures; 0 = none")
     add("--vllm-limit", 4, "held-out problems that are solved in vLLM")
     add("--vllm-python", ".venv-vllm/bin/python", "interpreter with vLLM", str)
     return parser

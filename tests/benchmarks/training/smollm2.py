@@ -49,7 +49,7 @@ def measure(bench: Bench) -> dict[str, Any]:
             role: {"rows": r.rows, "steps": r.steps, "losses": [r.first_loss, r.last_loss], "seconds": r.seconds}
             for role, r in reports.items()
         },
-        "held_out": _held_out(bench, reports),
+        "held_out": _held_out(bench, reports) if options.smol_limit else None,
         "transformers": {role: _same_text(adapters[role], report) for role, report in reports.items()},
         "vllm": _in_vllm(bench, adapters),
     }
@@ -78,7 +78,7 @@ def _held_out(bench: Bench, reports: Mapping[str, TrainReport]) -> dict[str, Any
     found: dict[str, Any] = {}
     for name, spec in (("base", f"hf:{MODEL}"), ("trained", reports["critic"].spec)):
         judged = bench.judge_critic(
-            f"smollm2/critic-{name}", spec, task=TASK, split="test", limit=limit, actor="embedded"
+            f"smollm2/critic-{name}-{limit}", spec, task=TASK, split="test", limit=limit, actor="embedded"
         )
         report = judged.report
         read = 1 - report.unscored / max(1, report.problems - report.unfinished)
@@ -88,7 +88,7 @@ def _held_out(bench: Bench, reports: Mapping[str, TrainReport]) -> dict[str, Any
             "f1": report.f1.model_dump(),
         }
     for name, spec in (("base", f"hf:{MODEL}"), ("trained", reports["actor"].spec)):
-        folder = bench.out / f"smollm2/actor-{name}"
+        folder = bench.out / f"smollm2/actor-{name}-{limit}"
         bench.greedy_share(str(folder.relative_to(bench.out)), spec, task=TASK, split="test", limit=limit)
         answers: list[Answer] = [each for lot in read_answers(folder).values() for each in lot]
         answered = sum(one.key is not None for one in answers) / len(answers)
