@@ -19,6 +19,7 @@ from rich.text import Text
 
 from actorcritic.cli.display import printable
 from actorcritic.cli.exploring import SCRIPTED, SHORT, ExploreConfig, Players, read_config
+from actorcritic.cli.notes import say_torn
 from actorcritic.cli.progress import Progress
 from actorcritic.environments.named import ENVIRONMENT_NAMES, NamedEnvironment, environment_named
 from actorcritic.errors import InputError, RecordError
@@ -72,6 +73,7 @@ def explore(  # noqa: PLR0913 - one parameter per option of the command
     if resume is not None:
         if environment or out is not None:
             raise InputError("--resume takes everything from the run folder: leave out --environment and --out")
+        say_torn(resume)
         config, place, problems = _take_up(resume)
     else:
         config = ExploreConfig(

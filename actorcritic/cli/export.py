@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from actorcritic.cli.notes import say_torn
 from actorcritic.errors import InputError
 from actorcritic.export.lengths import load_tokenizer
 from actorcritic.export.pipeline import Export, Order, export_run
@@ -65,6 +66,7 @@ def export(  # noqa: PLR0913 - one parameter per option of the command
         raise InputError("give a new folder with --out, or --dry-run")
     if out is not None:
         check_folder(out)
+    say_torn(run)
     made = export_run(
         run,
         Order(

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from actorcritic.actor import ModelActor
 from actorcritic.budget import Budget, Price
+from actorcritic.cli.notes import say_torn
 from actorcritic.critic import ModelCritic
 from actorcritic.engines.load_reward import parse_reward_spec
 from actorcritic.engines.prices import price_engines
@@ -252,6 +253,8 @@ class Run:
     @classmethod
     def _go_on(cls, folder: Path, shard: Shard, start: Mapping[str, JsonValue]) -> Run:
         """Open the folder of an earlier run, or of one that other shards work on."""
+        # Opening the file cuts off what a crash has torn.
+        say_torn(folder)
         recorder = open_shard(folder, shard)
         return cls(read_facts(folder).run, folder, recorder, EventIndex(folder), start)
 

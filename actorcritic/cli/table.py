@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from actorcritic.cli.notes import say_torn
 from actorcritic.errors import InputError, RecordError
 from actorcritic.trajectory.columns import TABLES
 from actorcritic.trajectory.table import query_run, write_tables
@@ -27,6 +28,7 @@ def table(
         for name, found in TABLES.items():
             sys.stdout.write(f"{name}\n" + "".join(f"  {c.name:18}{c.type:8}{c.says}\n" for c in found))
         return 0
+    say_torn(run)
     try:
         paths = write_tables(run)
     except RecordError as error:
@@ -41,6 +43,7 @@ def query(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per row.")] = False,
 ) -> int:
     """Ask a question of a run in SQL (DuckDB); reads the run's tables and nothing else. Needs the extra `table`."""
+    say_torn(run)
     try:
         names, rows = query_run(run, sql)
     except RecordError as error:

@@ -23,15 +23,16 @@ from actorcritic.export.splitting import SPLITS, split_of_problem
 from actorcritic.export.wordings import NO_WORDS
 from actorcritic.trajectory.episodes import Episode, read_episodes
 from actorcritic.trajectory.provenance import ModelOrigin
-from actorcritic.trajectory.reader import read_problems
+from actorcritic.trajectory.reader import read_problems, torn_ends
 from actorcritic.types import JsonValue
 
-__all__ = ["STRAY", "Export", "Order", "RunSummary", "export_episodes", "export_run"]
+__all__ = ["STRAY", "TORN", "Export", "Order", "RunSummary", "export_episodes", "export_run"]
 
 WRITTEN = ("prompt", "completion", "chosen", "rejected", "reference")
 """Columns in which a model's own wording may lack words; elsewhere a missing value is a defect of the recipe."""
 
 STRAY = "late event of an attempt that the log lacks"
+TORN = "last line of a log file, never finished"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,8 @@ def export_run(folder: Path, order: Order) -> Export:
         export = export_episodes(episodes, order, exclusion)
     except RecordError as error:
         raise InputError(str(error)) from error
-    return replace(export, excluded=digests)
+    torn = {TORN: len(ends)} if (ends := torn_ends(folder)) else {}
+    return replace(export, excluded=digests, drops=dict(sorted({**export.drops, **torn}.items())))
 
 
 def export_episodes(episodes: Iterable[Episode], order: Order, exclusion: Exclusion | None = None) -> Export:

@@ -16,7 +16,7 @@ from typing import Any, cast
 from actorcritic.codec import decode
 from actorcritic.errors import RecordError
 from actorcritic.trajectory.events import SCHEMA_VERSION, Event, parse_line
-from actorcritic.trajectory.recorder import EVENTS, OUTCOMES, PROBLEMS, RUN, Torn
+from actorcritic.trajectory.recorder import EVENTS, OUTCOMES, PROBLEMS, RUN, Torn, torn_end
 from actorcritic.types import JsonValue, Problem, Reference
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "read_outcomes",
     "read_problems",
     "read_run",
+    "torn_ends",
 ]
 
 
@@ -139,10 +140,19 @@ def read_events(folder: Path, *, on_torn: Callable[[Torn], None] | None = None) 
         yield from _read_file(path, on_torn)
 
 
-def read_outcomes(folder: Path) -> Iterator[Event]:
+def read_outcomes(folder: Path, *, on_torn: Callable[[Torn], None] | None = None) -> Iterator[Event]:
     """Yield what became known after the run, file by file; see `read_events`."""
     for path in sorted((folder / OUTCOMES).glob("*.jsonl")):
-        yield from _read_file(path, None)
+        yield from _read_file(path, on_torn)
+
+
+def torn_ends(folder: Path) -> tuple[Torn, ...]:
+    """Return the unfinished lines of a run's files, late outcomes included: what every way to read it leaves out.
+
+    Looks at the ends of the files alone, so it costs the same for a run of any size.
+    """
+    paths = [path for place in (EVENTS, OUTCOMES) for path in sorted((folder / place).glob("*.jsonl"))]
+    return tuple(torn for torn in map(torn_end, paths) if torn is not None)
 
 
 def read_run(folder: Path) -> RunRecord:

@@ -35,6 +35,7 @@ __all__ = [
     "add_problem",
     "create_run",
     "is_at_work",
+    "torn_end",
 ]
 
 RUN, PROBLEMS, EVENTS, OUTCOMES = "run.json", "problems.jsonl", "events", "outcomes"
@@ -102,6 +103,10 @@ class Torn:
     """Where it begins, in bytes."""
     size: int
     """In bytes."""
+
+    def __str__(self) -> str:
+        where = f"{self.path.parent.name}/{self.path.name}"
+        return f"the last line of {where} was never finished: {self.size} bytes are left out"
 
 
 class FileRecorder:
@@ -273,20 +278,48 @@ def _write(path: Path, text: str) -> None:
     os.replace(draft, path)
 
 
+def torn_end(path: Path) -> Torn | None:
+    """Return the rest of a line with which a file ends, None where it ends with a whole event or holds none.
+
+    Looks at the file's end alone; of one that is being written it may be a line that is about to be finished.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        start, rest = _last_line(file)
+    finally:
+        os.close(file)
+    return _as_torn(path, start, rest)
+
+
 def _mend(file: int, path: Path) -> Torn | None:
     """End a file with a whole line: finish one that lacks its newline only, cut off any other rest."""
+    start, rest = _last_line(file)
+    torn = _as_torn(path, start, rest)
+    if torn is not None:
+        os.ftruncate(file, start)
+    elif rest:
+        os.write(file, b"\n")
+    return torn
+
+
+def _as_torn(path: Path, start: int, rest: bytes) -> Torn | None:
+    """Return what is no event as the rest of a line."""
+    try:
+        if rest:
+            parse_line(rest)
+    except RecordError:
+        return Torn(path=path, offset=start, size=len(rest))
+    return None
+
+
+def _last_line(file: int) -> tuple[int, bytes]:
+    """Return what stands after the last newline, and where that begins."""
     size = os.fstat(file).st_size
     start = _last_line_start(file, size)
-    rest = os.pread(file, size - start, start)
-    if not rest:
-        return None
-    try:
-        parse_line(rest)
-    except RecordError:
-        os.ftruncate(file, start)
-        return Torn(path=path, offset=start, size=size - start)
-    os.write(file, b"\n")
-    return None
+    return start, os.pread(file, size - start, start)
 
 
 def _last_line_start(file: int, size: int) -> int:

@@ -14,7 +14,7 @@ import pytest
 from actorcritic.errors import RecordError
 from actorcritic.trajectory import recorder as module
 from actorcritic.trajectory.events import Event, Kind, to_line
-from actorcritic.trajectory.reader import by_problem, read_events, read_head, read_run
+from actorcritic.trajectory.reader import by_problem, read_events, read_head, read_run, torn_ends
 from actorcritic.trajectory.recorder import FileRecorder, NullRecorder, Torn, create_run
 from actorcritic.types import Message, Problem, Reference
 
@@ -110,7 +110,7 @@ def test_every_cut_is_tolerated_reported_and_mended(tmp_path: Path) -> None:
         record = read_run(tmp_path)
         assert [e.seq for e in record.events["p"]] == ([0, 1] if whole else [0])
         rest = Torn(path=path, offset=len(lines[0]), size=cut)
-        assert record.torn == (() if whole or cut == 0 else (rest,))
+        assert record.torn == torn_ends(tmp_path) == (() if whole or cut == 0 else (rest,))
         with FileRecorder(tmp_path) as recorder:
             assert recorder.mended == (None if whole or cut == 0 else rest)
             recorder.record(event(1 + whole, text="new"))
@@ -124,6 +124,7 @@ def test_a_torn_line_longer_than_a_block_is_mended(tmp_path: Path) -> None:
     long = to_line(event(1, text="x" * (3 * module.TAIL)))
     for first in (b"", to_line(event(0))):
         path.write_bytes(first + long[:-5])
+        assert torn_ends(tmp_path) == (Torn(path=path, offset=len(first), size=len(long) - 5),)
         with FileRecorder(tmp_path) as recorder:
             assert recorder.mended == Torn(path=path, offset=len(first), size=len(long) - 5)
         assert path.read_bytes() == first
