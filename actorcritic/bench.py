@@ -110,6 +110,8 @@ class ReadingRecord(_Record):
     reward_model_tokens: int = 0
     seconds: float
     """The problem's share of the time: of k problems in flight each takes a k-th."""
+    money: float = 0.0
+    """In the currency of the prices; 0 where there were none."""
     trials: int
     failures: int
 
@@ -144,6 +146,8 @@ class BenchRow(_Record):
     mean_critic_tokens: float
     """Logical tokens per problem."""
     mean_reward_model_tokens: float = 0.0
+    mean_money: float = 0.0
+    """Per problem, in the currency of the prices."""
     mean_trials: float
     seconds: float
     """Mean per problem; all problems together took as long as the run."""
@@ -190,6 +194,8 @@ class Facts(_Record):
     critic: str | None
     reward_model: str | None = None
     verifier: str | None = None
+    budget_money: float | None = None
+    """Money that one problem may cost beside its tokens, in the currency of the prices; None = no limit."""
     models: list[str]
     """Fingerprints of the models behind them."""
     width: int
@@ -286,6 +292,7 @@ def _row(cell: _Cell, seeds: int) -> BenchRow:
         mean_actor_tokens=_short(fmean(reading.actor_tokens for reading in flat)),
         mean_critic_tokens=_short(fmean(reading.critic_tokens for reading in flat)),
         mean_reward_model_tokens=_short(fmean(reading.reward_model_tokens for reading in flat)),
+        mean_money=_short(fmean(reading.money for reading in flat)),
         mean_trials=_short(fmean(reading.trials for reading in flat)),
         seconds=_short(fmean(reading.seconds for reading in flat)),
         failures=sum(reading.failures for reading in flat),

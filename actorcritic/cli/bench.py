@@ -22,10 +22,25 @@ from actorcritic.bench import Facts, ProblemRow, ReadingRecord, parse_contestant
 from actorcritic.cli.bench_folder import BenchFolder, Rows
 from actorcritic.cli.bench_options import PROBLEMS, BenchConfig, Leg, check, gather, numbers, plan, take_up
 from actorcritic.cli.bench_report import draw_curves, print_report
+from actorcritic.cli.options import (
+    ACTOR_HELP,
+    CRITIC_HELP,
+    FROM_THE_RUN,
+    BudgetMoney,
+    Device,
+    Dtype,
+    MaxTokens,
+    Prices,
+    RewardModel,
+    Temperature,
+    Verifier,
+    refuse_others,
+)
 from actorcritic.cli.progress import Progress
 from actorcritic.cli.runs import fit_pair
-from actorcritic.cli.solve import ACTOR_HELP, CRITIC_HELP, REWARD_MODEL_HELP, VERIFIER_HELP, Item, check_budget
+from actorcritic.cli.solve import Item, check_budget
 from actorcritic.critic import CalculationCritic
+from actorcritic.engines.prices import read_prices
 from actorcritic.errors import InputError
 from actorcritic.graphs.scaling import Reading, ScaledResult, search_budgets
 from actorcritic.graphs.settings import SearchSettings, check_roles
@@ -43,6 +58,9 @@ ROLES: tuple[Role, ...] = ("actor", "critic", "reward_model")
 
 LIBRARIES = ("actorcritic", "langgraph", "torch", "transformers", "vllm")
 
+RESUMED = frozenset({"resume", "as_json"})
+"""What still says something where a comparison is gone on with."""
+
 STRATEGIES_HELP = (
     "As of solve, separated by ';' or by ',' (an option=value after a comma belongs to the strategy before it); may be "
     "repeated. NAME@oracle gives one strategy the oracle critic: a ceiling."
@@ -50,6 +68,7 @@ STRATEGIES_HELP = (
 
 
 def bench(  # noqa: PLR0913 - one parameter per option of the command
+    context: typer.Context,
     task: Annotated[
         str | None, typer.Option(help=f"{', '.join(TASK_NAMES)}; with --problems only the name in the report.")
     ] = None,
@@ -63,17 +82,19 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
     split: Annotated[str | None, typer.Option(help="test or dev; of a task.", show_default="test")] = None,
     actor: Annotated[str, typer.Option(help=ACTOR_HELP)] = "embedded",
     critic: Annotated[str | None, typer.Option(help=CRITIC_HELP, show_default="the actor's")] = None,
-    reward_model: Annotated[str | None, typer.Option(help=REWARD_MODEL_HELP, show_default="none")] = None,
-    verifier: Annotated[str | None, typer.Option(help=VERIFIER_HELP, show_default="none")] = None,
+    reward_model: RewardModel = None,
+    verifier: Verifier = None,
+    budget_money: BudgetMoney = None,
+    prices: Prices = None,
     width: Annotated[int, typer.Option(help="Trials in flight per problem; above 1 readings are only near.")] = 1,
     concurrency: Annotated[int, typer.Option(help="Problems in flight.")] = 64,
     share_samples: Annotated[
         bool, typer.Option(help="Answer repeated requests from memory: same figures; seconds say nothing.")
     ] = False,
-    temperature: Annotated[float, typer.Option(help="Of the actor; 0 = greedy.")] = 1.0,
-    max_tokens: Annotated[int, typer.Option(help="Completion tokens of one solution at most.")] = 1024,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    temperature: Temperature = 1.0,
+    max_tokens: MaxTokens = 1024,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     out: Annotated[
         Path | None, typer.Option(help="New folder for rows.jsonl, bench.json and scaling.png (extra: plot).")
     ] = None,
@@ -84,8 +105,7 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
 ) -> int:
     """Compare strategies at equal total tokens: accuracy with intervals, tokens of each role, and which one won."""
     if resume is not None:
-        if task is not None or problems is not None or strategies is not None or out is not None:
-            raise InputError("--resume takes problems and options from the folder: give nothing else but --json")
+        refuse_others(context, "--resume", RESUMED, FROM_THE_RUN)
         config, items = take_up(resume)
     else:
         config = BenchConfig(
@@ -105,6 +125,8 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
             dtype=dtype,
             reward_model=reward_model,
             verifier=verifier,
+            budget_money=budget_money,
+            prices={} if prices is None else read_prices(prices),
         )
         items = gather(task, problems, limit, split)
         config = fit_pair(config, [item.problem for item in items])
@@ -187,6 +209,7 @@ def _settings_of(config: BenchConfig, leg: Leg, roles: Roles, items: Sequence[It
         run.settings(),
         scorers=run.scorers(players, [(item.problem, item.reference) for item in items]),
         exact=players.exact,
+        prices=run.prices_of(players),
         trial_tokens=players.trial_tokens([item.problem for item in items]),
     )
     check_roles(settings.strategy, players.critic, scorers=settings.scorers)
@@ -200,7 +223,7 @@ def _facts_of(config: BenchConfig, items: Sequence[Item], settings: SearchSettin
         problems=len(items),
         budget="hard" if settings.exact else "estimated",
         versions=dict(_versions()),
-        **config.model_dump(exclude={"max_tokens", "device", "dtype"}),
+        **config.model_dump(exclude={"max_tokens", "device", "dtype", "prices"}),
     )
 
 
@@ -262,6 +285,7 @@ async def _judge(item: Item, scaled: ScaledResult, leg: Leg, *, oracle: bool) ->
             critic_tokens=critic.logical_tokens if critic else 0,
             reward_model_tokens=rewarding.logical_tokens if rewarding else 0,
             seconds=round(reading.seconds, 4),
+            money=reading.spend.money,
             trials=reading.trials,
             failures=reading.failures,
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from actorcritic.bench import Contestant, parse_contestants
+from actorcritic.budget import Price
 from actorcritic.cli.bench_folder import read_options
 from actorcritic.cli.runs import RunConfig
 from actorcritic.cli.solve import Item, collect
@@ -51,6 +52,8 @@ class BenchConfig(BaseModel):
     dtype: str
     reward_model: str | None = None
     verifier: str | None = None
+    budget_money: float | None = None
+    prices: dict[str, Price] = {}
     models: list[str] = []
     """Fingerprints of the models, known once they are loaded; rows of other models do not belong together."""
 
@@ -72,6 +75,8 @@ class BenchConfig(BaseModel):
             budget_calls=None,
             budget_seconds=None,
             seed=seed,
+            budget_money=self.budget_money,
+            prices=self.prices,
             **self.model_dump(
                 include={"actor", "width", "concurrency", "temperature", "max_tokens", "device", "dtype"}
             ),

@@ -28,19 +28,23 @@ def print_report(report: BenchReport) -> None:
     table.add_column("budget", justify="right")
     table.add_column("strategy", overflow="fold")
     rewarded = any(row.mean_reward_model_tokens for row in report.rows)
+    paid = any(row.mean_money for row in report.rows)
     for name in (
         "accuracy",
         "interval",
         "actor tokens",
         "critic tokens",
         *(("reward tokens",) if rewarded else ()),
+        *(("money",) if paid else ()),
         "s/problem",
     ):
         table.add_column(name, justify="right", no_wrap=True)
     for budget in report.budgets:
         rows = sorted((row for row in report.rows if row.budget_tokens == budget), key=lambda row: -row.accuracy)
         for at, row in enumerate(rows):
-            table.add_row("" if at else str(budget), *_cells(row, rewarded=rewarded), end_section=at == len(rows) - 1)
+            table.add_row(
+                "" if at else str(budget), *_cells(row, rewarded=rewarded, paid=paid), end_section=at == len(rows) - 1
+            )
     if report.rows:
         console.print(table)
     if any(row.oracle for row in report.rows):
@@ -49,8 +53,8 @@ def print_report(report: BenchReport) -> None:
         console.print(duel.summary, markup=False)
 
 
-def _cells(row: BenchRow, *, rewarded: bool) -> tuple[str, ...]:
-    """Return a line of the table; `rewarded` = with the tokens of a reward model, which few comparisons have."""
+def _cells(row: BenchRow, *, rewarded: bool, paid: bool) -> tuple[str, ...]:
+    """Return a line of the table; with a reward model's tokens and with money where the comparison has them."""
     failures = f" ({row.failures} failures)" if row.failures else ""
     return (
         f"{row.strategy}{' †' if row.oracle else ''}{failures}",
@@ -59,6 +63,7 @@ def _cells(row: BenchRow, *, rewarded: bool) -> tuple[str, ...]:
         f"{row.mean_actor_tokens:.1f}",
         f"{row.mean_critic_tokens:.1f}",
         *((f"{row.mean_reward_model_tokens:.1f}",) if rewarded else ()),
+        *((f"{row.mean_money:.6f}",) if paid else ()),
         f"{row.seconds:.3f}",
     )
 

@@ -17,10 +17,30 @@ from actorcritic.cli.cluster import run_on_cluster
 from actorcritic.cli.collect_steps import StepOrder, run_step
 from actorcritic.cli.collecting import collect_shard
 from actorcritic.cli.fleet import REPORT, run_processes
+from actorcritic.cli.options import (
+    ACTOR_HELP,
+    CRITIC_HELP,
+    FROM_THE_RUN,
+    BudgetCalls,
+    BudgetMoney,
+    BudgetSeconds,
+    BudgetTokens,
+    Device,
+    Dtype,
+    KeepPrompts,
+    MaxTokens,
+    Prices,
+    RewardModel,
+    Temperature,
+    Verifier,
+    given_options,
+    refuse_others,
+)
 from actorcritic.cli.runs import Run, RunConfig, fit_pair
-from actorcritic.cli.solve import ACTOR_HELP, CRITIC_HELP, REWARD_MODEL_HELP, VERIFIER_HELP, Item
+from actorcritic.cli.solve import Item
 from actorcritic.cli.solve import collect as read_items
 from actorcritic.cli.tally import Hear, Tally, print_line
+from actorcritic.engines.prices import read_prices
 from actorcritic.errors import InputError
 from actorcritic.loading import LoadOptions
 from actorcritic.search.strategies import STRATEGIES, parse_strategy
@@ -34,11 +54,23 @@ __all__ = ["collect"]
 PROBLEMS = 1000
 """How many problems of a task, unless --limit says otherwise."""
 
+RESUMED = frozenset({"resume", "shard", "processes", "ray", "as_json", "report"})
+"""What still says something where a run is gone on with."""
+
+APPENDED = frozenset(
+    {
+        *("source", "step", "actor", "critic", "temperature", "max_tokens", "device", "dtype"),
+        *("seed", "concurrency", "limit", "as_json"),
+    }
+)
+"""What says something where a step is appended to a run."""
+
 SPLITS: dict[str, Split] = {"train": "train", "dev": "dev"}
 """Test problems are none to train on."""
 
 
 def collect(  # noqa: PLR0913 - one parameter per option of the command
+    context: typer.Context,
     problems: Annotated[Path | None, typer.Option(help="JSON lines: id, problem, answer, checker, meta.")] = None,
     task: Annotated[str | None, typer.Option(help=f"{', '.join(TASK_NAMES)}; instead of --problems.")] = None,
     split: Annotated[str | None, typer.Option(help="train or dev; of a task.", show_default="train")] = None,
@@ -64,17 +96,19 @@ def collect(  # noqa: PLR0913 - one parameter per option of the command
     ] = None,
     actor: Annotated[str | None, typer.Option(help=ACTOR_HELP, show_default="embedded; that of --from")] = None,
     critic: Annotated[str | None, typer.Option(help=CRITIC_HELP, show_default="the actor's")] = None,
-    reward_model: Annotated[str | None, typer.Option(help=REWARD_MODEL_HELP, show_default="none")] = None,
-    verifier: Annotated[str | None, typer.Option(help=VERIFIER_HELP, show_default="none")] = None,
-    budget_tokens: Annotated[
-        int | None, typer.Option(help="Logical tokens per problem, critic included.", show_default="none")
-    ] = None,
+    reward_model: RewardModel = None,
+    verifier: Verifier = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
+    budget_seconds: BudgetSeconds = None,
+    budget_money: BudgetMoney = None,
+    prices: Prices = None,
     width: Annotated[int, typer.Option(help="Trials in flight per problem.")] = 4,
     concurrency: Annotated[int, typer.Option(help="Problems in flight, per process.")] = 256,
-    temperature: Annotated[float, typer.Option(help="Of the actor; 0 = greedy.")] = 1.0,
-    max_tokens: Annotated[int, typer.Option(help="Completion tokens of one solution at most.")] = 1024,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    temperature: Temperature = 1.0,
+    max_tokens: MaxTokens = 1024,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
     shard: Annotated[
         str | None,
@@ -87,16 +121,13 @@ def collect(  # noqa: PLR0913 - one parameter per option of the command
     ray: Annotated[
         str | None, typer.Option(help="Run on a Ray cluster: its address, or `local`. --out is on shared storage.")
     ] = None,
-    prompts: Annotated[
-        bool, typer.Option(help="Keep problems' texts and prompts in the log; a run without them cannot be resumed.")
-    ] = True,
+    prompts: KeepPrompts = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
     report: Annotated[bool, typer.Option(REPORT, hidden=True)] = False,
 ) -> int:
     """Collect trajectories: search every problem, score every complete attempt afterwards, keep it all in a folder."""
-    if source is not None or step is not None:
-        if source is None or step is None or problems or task or out or resume or shard or processes or ray:
-            raise InputError("--from RUN and --step NAME belong together, without --problems, --out and the like")
+    if source is not None and step is not None:
+        refuse_others(context, "--from", APPENDED, "takes problems from the run folder and appends to it")
         loading = LoadOptions(device=device, dtype=dtype, temperature=temperature, max_tokens=max_tokens)
         return run_step(
             StepOrder(
@@ -105,31 +136,36 @@ def collect(  # noqa: PLR0913 - one parameter per option of the command
                 actor=actor,
                 critic=critic,
                 options=loading,
+                own_max_tokens="max_tokens" not in given_options(context),
                 seed=seed,
                 concurrency=concurrency,
                 limit=limit,
                 as_json=as_json,
             )
         )
-    part = _part(shard, processes, ray)
-    if not prompts and (shard, processes, ray) != (None, None, None):
-        raise InputError("--no-prompts is for one process: others read the problems from the run folder")
     if resume is not None:
-        if problems is not None or task is not None or out is not None:
-            raise InputError("--resume takes problems and options from the run folder: give only --shard, --processes")
+        refuse_others(context, "--resume", RESUMED, FROM_THE_RUN)
+    if (source, step) != (None, None):
+        raise InputError("--from RUN and --step NAME belong together: give both, or neither")
+    part = _part(shard, processes, ray)
+    if resume is not None:
         config, pairs = Run.read(resume)
         items: Sequence[Item] = [Item(problem=problem, reference=gold) for problem, gold in pairs]
     else:
         if out is None:
             raise InputError("give --out, a new folder for the run, or --resume, one to go on with")
+        if not prompts and (shard, processes, ray) != (None, None, None):
+            raise InputError("--no-prompts is for one process: others read the problems from the run folder")
         items = _gather(problems, task, split, limit)
         config = RunConfig(
             strategy=_with_samples(strategy, samples),
             actor=actor or "embedded",
             critic=critic,
             budget_tokens=budget_tokens,
-            budget_calls=None,
-            budget_seconds=None,
+            budget_calls=budget_calls,
+            budget_seconds=budget_seconds,
+            budget_money=budget_money,
+            prices={} if prices is None else read_prices(prices),
             width=width,
             concurrency=concurrency,
             temperature=temperature,

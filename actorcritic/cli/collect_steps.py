@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from actorcritic.cli.exploring import Players, read_config
+from actorcritic.cli.notes import say_torn
 from actorcritic.cli.progress import Progress
 from actorcritic.collection.running import Progressed, collect_step
 from actorcritic.collection.step import Work
@@ -52,6 +53,8 @@ class StepOrder:
     critic: str | None
     """None = the run's own, unless an actor is named: then the actor's."""
     options: LoadOptions
+    own_max_tokens: bool
+    """Whether the limit of an action is the run's own, where somebody plays."""
     seed: int
     concurrency: int
     limit: int | None
@@ -67,6 +70,7 @@ def run_step(order: StepOrder) -> int:
     """
     step, options = parse_step(order.step)
     facts = read_facts(order.folder)
+    say_torn(order.folder)
     total = facts.problems if order.limit is None else min(order.limit, facts.problems)
     roles = _roles(order, facts.config)
     work = Work(options=options, actor=roles.actor, critic=roles.critic, seed=order.seed)
@@ -104,7 +108,13 @@ def _roles(order: StepOrder, config: object) -> Roles | Players:
         return load_roles(*_players(order, config), order.options)
     known, place = explored
     named = {"actor": order.actor, "critic": order.critic}
-    how = {"temperature": order.options.temperature, "device": order.options.device, "dtype": order.options.dtype}
+    own = {} if order.own_max_tokens else {"max_tokens": order.options.max_tokens}
+    how = {
+        **own,
+        "temperature": order.options.temperature,
+        "device": order.options.device,
+        "dtype": order.options.dtype,
+    }
     chosen = known.model_copy(update={**how, **{role: spec for role, spec in named.items() if spec is not None}})
     return chosen.load(place)
 

@@ -19,8 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 from actorcritic.cli.improve_runs import REFINE, Casting, add_critiques, add_refinements, added_tokens, sample
+from actorcritic.cli.options import ACTOR_HELP
 from actorcritic.cli.runs import Run, fit_pair
-from actorcritic.cli.solve import ACTOR_HELP, Item
+from actorcritic.cli.solve import Item
 from actorcritic.cli.solve import collect as read_items
 from actorcritic.critic_report import CriticFacts, CriticReport, CriticRow, Figure, named_step, summarize
 from actorcritic.errors import InputError

@@ -16,6 +16,24 @@ from rich.console import Console
 
 from actorcritic.cli.display import Judged, Transcript, print_summary
 from actorcritic.cli.notes import say_notes
+from actorcritic.cli.options import (
+    ACTOR_HELP,
+    CRITIC_HELP,
+    FROM_THE_RUN,
+    BudgetCalls,
+    BudgetMoney,
+    BudgetSeconds,
+    BudgetTokens,
+    Device,
+    Dtype,
+    KeepPrompts,
+    MaxTokens,
+    Prices,
+    RewardModel,
+    Temperature,
+    Verifier,
+    refuse_others,
+)
 from actorcritic.cli.progress import Progress
 from actorcritic.cli.runs import Run, RunConfig, fit_pair
 from actorcritic.engines.prices import read_prices
@@ -38,15 +56,8 @@ OF_A_TASK = 10
 """How many problems of a task, unless --limit says otherwise."""
 
 
-ACTOR_HELP = "embedded, hf:PATH_OR_ID, vllm:PATH_OR_ID or openai:MODEL@URL."
-CRITIC_HELP = "As --actor; or oracle, calculate, execution, none."
-MONEY_HELP = "Money per problem, in the currency of --prices; what a call may cost is reserved before it."
-PRICES_HELP = 'JSON: {"MODEL": {"prompt": 2.5, "completion": 10, "cached": 1.25}}, per million tokens.'
-REWARD_MODEL_HELP = "For score=reward-model: hf-prm:PATH_OR_ID?format=shepherd|qwen|skywork or hf-orm:PATH_OR_ID."
-VERIFIER_HELP = (
-    "For score=verifier: calculate (recomputes equations), or oracle, which makes this an oracle run; for gate=oracle, "
-    "oracle."
-)
+RESUMED = frozenset({"resume", "as_json"})
+"""What still says something where a run is gone on with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +70,7 @@ class Item:
 
 
 def solve(  # noqa: PLR0913 - one parameter per option of the command
+    context: typer.Context,
     problem: Annotated[str | None, typer.Argument(help="One problem as text; or give --problems.")] = None,
     problems: Annotated[Path | None, typer.Option(help="JSON lines: id, problem, answer, checker, meta.")] = None,
     task: Annotated[str | None, typer.Option(help=f"Test problems of one of: {', '.join(TASK_NAMES)}.")] = None,
@@ -67,21 +79,19 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
     ] = "revise",
     actor: Annotated[str, typer.Option(help=ACTOR_HELP)] = "embedded",
     critic: Annotated[str | None, typer.Option(help=CRITIC_HELP, show_default="the actor's")] = None,
-    reward_model: Annotated[str | None, typer.Option(help=REWARD_MODEL_HELP, show_default="none")] = None,
-    verifier: Annotated[str | None, typer.Option(help=VERIFIER_HELP, show_default="none")] = None,
-    budget_tokens: Annotated[
-        int | None, typer.Option(help="Logical tokens per problem, critic included.", show_default="none")
-    ] = None,
-    budget_calls: Annotated[int | None, typer.Option(help="Model calls per problem.", show_default="none")] = None,
-    budget_seconds: Annotated[float | None, typer.Option(help="Seconds per problem.", show_default="none")] = None,
-    budget_money: Annotated[float | None, typer.Option(help=MONEY_HELP, show_default="none")] = None,
-    prices: Annotated[Path | None, typer.Option(help=PRICES_HELP, show_default="none")] = None,
+    reward_model: RewardModel = None,
+    verifier: Verifier = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
+    budget_seconds: BudgetSeconds = None,
+    budget_money: BudgetMoney = None,
+    prices: Prices = None,
     width: Annotated[int, typer.Option(help="Trials in flight per problem; 1 spends the fewest tokens.")] = 1,
     concurrency: Annotated[int, typer.Option(help="Problems in flight.")] = 64,
-    temperature: Annotated[float, typer.Option(help="Of the actor; 0 = greedy.")] = 1.0,
-    max_tokens: Annotated[int, typer.Option(help="Completion tokens of one solution at most.")] = 1024,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    temperature: Temperature = 1.0,
+    max_tokens: MaxTokens = 1024,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
     limit: Annotated[
         int | None, typer.Option(help="Only the first so many problems.", show_default=f"all; {OF_A_TASK} of a task")
@@ -90,14 +100,14 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
     resume: Annotated[
         Path | None, typer.Option(help="Run folder to go on with, under its own options; pays for nothing twice.")
     ] = None,
+    prompts: KeepPrompts = True,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per problem on stdout, nothing else.")
     ] = False,
 ) -> int:
     """Answer problems: propose, critique every step, revise from the first wrong one, return the best."""
     if resume is not None:
-        if problem is not None or problems is not None or task is not None or out is not None:
-            raise InputError("--resume takes problems and options from the run folder: give nothing else but --json")
+        refuse_others(context, "--resume", RESUMED, FROM_THE_RUN)
         config, items = _take_up(resume)
     else:
         config = RunConfig(
@@ -118,7 +128,10 @@ def solve(  # noqa: PLR0913 - one parameter per option of the command
             seed=seed,
             reward_model=reward_model,
             verifier=verifier,
+            prompts=prompts,
         )
+        if not prompts and out is None:
+            raise InputError("--no-prompts says what a run folder keeps: give --out too")
         items = collect(problem, problems, limit, task)
         config = fit_pair(config, [item.problem for item in items])
     return _begin(config, items, out, resume, as_json=as_json)
@@ -134,7 +147,12 @@ def _begin(config: RunConfig, items: Sequence[Item], out: Path | None, resume: P
     pairs = [(item.problem, item.reference) for item in items]
     origin = config.provenance(roles)
     with Run.open(config, pairs, provenance=origin, create=out, resume=resume) as run:
-        return asyncio.run(_work(items, roles, settings, run, concurrency=config.concurrency, as_json=as_json))
+        try:
+            return asyncio.run(_work(items, roles, settings, run, concurrency=config.concurrency, as_json=as_json))
+        except KeyboardInterrupt:
+            if run.folder is not None and config.prompts:
+                sys.stderr.write(f"interrupted; go on with: actorcritic solve --resume {run.folder}\n")
+            raise
 
 
 def prepare(config: RunConfig, items: Sequence[Item]) -> tuple[Roles, SearchSettings]:
@@ -212,9 +230,38 @@ def check_budget(roles: Roles, settings: SearchSettings, items: Sequence[Item]) 
 async def _work(
     items: Sequence[Item], roles: Roles, settings: SearchSettings, run: Run, *, concurrency: int, as_json: bool
 ) -> int:
-    """Solve all problems, print each as it is due, and return the exit code."""
-    by_id = {item.problem.id: item for item in items}
+    """Solve all problems, print each as it is due, and return the exit code; cancelled, print the best so far first."""
     printer = _Printer(items, settings, roles, run.folder, as_json=as_json)
+    started, stop = time.monotonic(), asyncio.Event()
+    solving = asyncio.create_task(_solve(items, roles, settings, run, concurrency, printer=printer, stop=stop))
+    try:
+        await asyncio.shield(solving)
+    except asyncio.CancelledError:
+        stop.set()
+        try:
+            await solving
+        finally:
+            run.interrupted()
+        raise
+    finally:
+        await roles.aclose()
+        printer.close(time.monotonic() - started)
+        say_notes(roles.engines, sum(judged.result.spend.money for judged in printer.results))
+    return 1 if any(judged.result.stopped_by == "failed" for judged in printer.results) else 0
+
+
+async def _solve(
+    items: Sequence[Item],
+    roles: Roles,
+    settings: SearchSettings,
+    run: Run,
+    concurrency: int,
+    *,
+    printer: _Printer,
+    stop: asyncio.Event,
+) -> None:
+    """Solve all problems; what is stopped stays at work in the run, and is printed where there is a best so far."""
+    by_id = {item.problem.id: item for item in items}
     finished: list[ProblemResult] = []
 
     def sessions() -> Iterator[Session]:
@@ -226,28 +273,21 @@ async def _work(
             opened.journal = TeeJournal((opened.journal, item.transcript))
             yield opened
 
-    started = time.monotonic()
-    try:
-        with Progress(len(items), quiet=len(items) == 1) as progress:
+    with Progress(len(items), quiet=len(items) == 1) as progress:
 
-            async def take(result: ProblemResult) -> None:
+        async def take(result: ProblemResult) -> None:
+            judged = await _judge(by_id[result.problem.id], result)
+            if result.stopped_by != "interrupted":
                 run.done(result.problem.id)
-                judged = await _judge(by_id[result.problem.id], result)
                 progress.advance(result.spend.total.logical_tokens, judged.after)
+            if result.stopped_by != "interrupted" or result.attempt is not None:
                 printer.add(judged)
 
-            async for result in solve_all(sessions(), roles.actor, roles.critic, settings, concurrency=concurrency):
-                await take(result)
-            for result in finished:
-                await take(result)
-    except asyncio.CancelledError:
-        run.interrupted()
-        raise
-    finally:
-        await roles.aclose()
-        printer.close(time.monotonic() - started)
-        say_notes(roles.engines, sum(judged.result.spend.money for judged in printer.results))
-    return 1 if any(judged.result.stopped_by == "failed" for judged in printer.results) else 0
+        searching = solve_all(sessions(), roles.actor, roles.critic, settings, concurrency=concurrency, stop=stop)
+        async for result in searching:
+            await take(result)
+        for result in finished:
+            await take(result)
 
 
 async def _judge(item: Item, result: ProblemResult) -> Judged:

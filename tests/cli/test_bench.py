@@ -124,7 +124,7 @@ def test_a_problem_file_is_a_task_too(command: Command, problems: Path) -> None:
         (("--task", "sudoku", "--strategies", "greedy", "--concurrency", "0"), "--concurrency must be"),
         (("--problems", "nowhere.jsonl", "--strategies", "greedy"), "cannot read the problem file"),
         (("--resume", "nowhere"), "nowhere is no run folder"),
-        (("--resume", "nowhere", "--task", "sudoku"), "give nothing else"),
+        (("--resume", "nowhere", "--task", "sudoku"), "leave out --task"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

@@ -227,3 +227,26 @@ def test_progress_says_tokens_accuracy_and_time_left(capsys: pytest.CaptureFixtu
     progress.advance(10, True, before=True)
     progress.advance(10, False)
     assert "2 of 5 problems, 20 tokens, 50% right, 0:00:36 left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"), [(("--budget-calls", 3), "calls"), (("--budget-seconds", 1e-9), "seconds")]
+)
+def test_other_budgets_than_tokens_end_a_search_too(
+    command: Command, problems: Path, tmp_path: Path, limit: tuple[object, ...], reason: str
+) -> None:
+    run = tmp_path / "run"
+    command("collect", "--problems", problems, "--out", run, "--samples", 9, "--width", 1, *limit)
+    assert {episode.stopped_by for episode in episodes(run)} == {reason}
+
+
+def test_money_is_a_budget_where_there_are_prices(command: Command, problems: Path, tmp_path: Path) -> None:
+    prices = tmp_path / "prices.json"
+    prices.write_text(json.dumps({name: {"prompt": 0, "completion": 1e6} for name in ("actor", "critic")}))
+    options = ("--problems", problems, "--samples", 9, "--width", 1, "--budget-money", 60)
+    refused = command("collect", *options, "--out", tmp_path / "none")
+    assert refused.code == 2 and "needs the price of every model" in refused.err
+    run = tmp_path / "run"
+    assert command("collect", *options, "--out", run, "--prices", prices).code == 0
+    assert {episode.stopped_by for episode in episodes(run)} == {"money"}
+    assert all(0 < episode.spend.money <= 60 for episode in episodes(run))

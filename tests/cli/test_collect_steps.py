@@ -98,7 +98,7 @@ def test_the_critic_is_the_runs_own_unless_one_is_named(command: Command, collec
     [
         (("--step", "critique"), "--from RUN and --step NAME belong together"),
         (("--from", "RUN"), "belong together"),
-        (("--from", "RUN", "--step", "critique", "--out", "x"), "belong together"),
+        (("--from", "RUN", "--step", "critique", "--out", "x"), "takes problems from the run folder and appends to it"),
         (("--from", "RUN", "--step", "moon"), "unknown collection step 'moon'; choose from: aggregate-critiques"),
         (("--from", "RUN", "--step", "refine:k=no"), "option k=no is refused"),
         (("--from", "RUN", "--step", "critique", "--critic", "oracle"), "takes no oracle"),

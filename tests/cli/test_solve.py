@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from actorcritic.cli.app import run
+from actorcritic.cli.display import Transcript
 from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.loading import EMBEDDED, Roles
 from actorcritic.records import ResultRecord
 from actorcritic.search.strategies import STRATEGIES
+from actorcritic.trajectory.journal import TrajectoryJournal
 from actorcritic.trajectory.recorder import FileRecorder
+from actorcritic.types import Trial
 from tests.cli.conftest import Command
 
 TEXT = "Use 7, 13 and 14 to make 15."
@@ -122,7 +127,8 @@ def test_limit_takes_the_first_problems(command: Command, problems: Path) -> Non
         (("solve", TEXT, "--temperature", "-1"), "--temperature must be at least 0"),
         (("solve", "--problems", "nowhere.jsonl"), "cannot read the problem file nowhere.jsonl"),
         (("solve", "--resume", "nowhere"), "nowhere is no run folder"),
-        (("solve", TEXT, "--resume", "nowhere"), "give nothing else"),
+        (("solve", TEXT, "--resume", "nowhere"), "takes problems and options from the run folder: leave out PROBLEM"),
+        (("solve", TEXT, "--no-prompts"), "--no-prompts says what a run folder keeps: give --out too"),
         (("solve", "--bogus"), "--bogus"),
         (("wish",), "wish"),
     ],
@@ -187,6 +193,57 @@ def test_resuming_makes_no_finished_call_again(
         made = sum(len(e.calls) for e in roles[-1].engines if isinstance(e, ScriptedEngine))
         paid = sum(json.loads(line)["kind"] == "called" for line in lines[:cut])
         assert made + paid == sum(json.loads(line)["kind"] == "called" for line in lines)
+
+
+def test_an_interruption_prints_the_best_so_far_and_the_run_goes_on_to_the_same_end(
+    command: Command, problems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--problems", problems, "--strategy", "best-of-n:n=6", "--json", "--concurrency", 2)
+    whole = command("solve", *options, "--out", tmp_path / "whole")
+    committed, left = TrajectoryJournal.committed, 5
+
+    def interrupt(journal: TrajectoryJournal, *arguments: Any) -> None:
+        nonlocal left
+        left -= 1
+        committed(journal, *arguments)
+        if not left:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(TrajectoryJournal, "committed", interrupt)
+    folder = tmp_path / "run"
+    stopped = command("solve", *options, "--out", folder)
+    assert stopped.code == 130 and f"go on with: actorcritic solve --resume {folder}" in stopped.err
+    assert [record["stopped_by"] for record in stopped.records] == ["interrupted", "interrupted"]
+    assert [record["id"] for record in stopped.records] == ["a", "b"], "the third was not begun"
+    assert 5 <= sum(record["attempts"] for record in stopped.records) < 12
+    assert all(record["solution"] is not None and record["critique"] is not None for record in stopped.records)
+    kinds = [json.loads(line)["kind"] for line in (folder / "events" / "main.jsonl").read_text().splitlines()]
+    assert "finished" not in kinds and kinds.count("interrupted") == 2
+    resumed = command("solve", "--resume", folder, "--json")
+    assert resumed.code == 0
+    assert [{**record, "run": ""} for record in resumed.records] == [{**record, "run": ""} for record in whole.records]
+
+
+def test_an_interruption_before_any_attempt_prints_nothing(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Transcript.asked
+
+    def interrupt(transcript: Transcript, trial: Trial) -> None:
+        asked(transcript, trial)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Transcript, "asked", interrupt)
+    stopped = command("solve", TEXT, "--json")
+    assert (stopped.code, stopped.out, stopped.err) == (130, "", "")
+
+
+def test_prompts_can_stay_out_of_the_folder(command: Command, problems: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    done = command("solve", "--problems", problems, "--strategy", "greedy", "--out", folder, "--no-prompts", "--json")
+    assert done.code == 0 and done.records[0]["answer"] is not None
+    written = "".join(path.read_text() for path in folder.rglob("*.json*"))
+    assert "Use 7, 13" not in written and '"finished"' in written
+    again = command("solve", "--resume", folder)
+    assert again.code == 2 and "was written without prompts" in again.err
 
 
 def test_a_problem_that_fails_gives_exit_code_1(
