@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from hashlib import blake2b
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from actorcritic.engines.openai.retrying import RetryPolicy, SystemTimer
 from actorcritic.errors import EngineError, EngineUnavailable, InputError
@@ -224,15 +225,6 @@ def _head(prompt: Prompt) -> str:
 
 
 def _common(all_of: Sequence[Capabilities]) -> Capabilities:
-    """Return what all of them can do."""
-    return Capabilities(
-        token_ids=all(one.token_ids for one in all_of),
-        exact_counts=all(one.exact_counts for one in all_of),
-        seeds=all(one.seeds for one in all_of),
-        logprobs=all(one.logprobs for one in all_of),
-        top_logprobs=min(one.top_logprobs for one in all_of),
-        prefill=all(one.prefill for one in all_of),
-        chat=all(one.chat for one in all_of),
-        json_schema=all(one.json_schema for one in all_of),
-        tools=all(one.tools for one in all_of),
-    )
+    """Return what all of them can do: of every ability the least, whatever abilities there are."""
+    least: dict[str, Any] = {item.name: min(getattr(one, item.name) for one in all_of) for item in fields(Capabilities)}
+    return Capabilities(**least)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -174,6 +174,24 @@ async def test_a_fleet_can_do_what_every_one_can(timer: FakeTimer) -> None:
     meter = free_meter()
     await meter.generate(whole, request(), role="actor")
     assert meter.calls[0].charge.prompt_ids == whole.encode(Prompt(content="hello"))
+    await whole.aclose()
+
+
+@pytest.mark.parametrize("ability", [item.name for item in fields(Capabilities)])
+def test_an_ability_is_the_fleets_where_every_one_has_it(ability: str) -> None:
+    able = getattr(ALL_CAPABILITIES, ability)
+    assert able, "the double can do all there is"
+    assert getattr(FleetEngine([Server("a"), Server("b")]).info.capabilities, ability) == able
+    without = replace(ALL_CAPABILITIES, **{ability: type(able)(0)})
+    found = FleetEngine([Server("a"), Server("b", without)]).info.capabilities
+    assert found == without
+
+
+async def test_a_fleet_scores_a_given_text(timer: FakeTimer) -> None:
+    whole, _ = fleet(timer)
+    assert whole.info.capabilities.scores_text
+    results = {result.name: result.outcome for result in await run_checks(whole, "one two three")}
+    assert results["scoring"] == "passed", results
     await whole.aclose()
 
 
