@@ -17,7 +17,7 @@ from actorcritic.actor import ModelActor
 from actorcritic.critic import CalculationCritic, ExecutionCritic, ModelCritic
 from actorcritic.engines.langchain import LangChainEngine, is_chat_model
 from actorcritic.engines.load import load_engine
-from actorcritic.engines.load_reward import load_reward_engine
+from actorcritic.engines.load_reward import load_reward_engine, parse_reward_spec
 from actorcritic.engines.memo import MemoEngine
 from actorcritic.engines.openai.retrying import Gate
 from actorcritic.engines.vllm.loading import load_vllm
@@ -163,7 +163,9 @@ def load_roles(
     gates: dict[str, Gate] = {}
     # Together, so that roles of one base model share a running model, and several models the device.
     vllm = tuple(dict.fromkeys(of for of in (_actor_model(actor), _critic_model(spec)) if of.startswith("vllm:")))
-    engines = given | load_vllm(vllm, device=chosen.device, dtype=chosen.dtype)
+    reward = None if reward_model is None else parse_reward_spec(reward_model)
+    scorers = (reward.memory,) if reward is not None and reward.vllm else ()
+    engines = given | load_vllm(vllm, device=chosen.device, dtype=chosen.dtype, scorers=scorers)
 
     def engine(of: str, threads: int | None = None) -> Engine:
         if of not in engines:

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from actorcritic.engines.memory import SCORING, describe_failure
 from actorcritic.engines.reward_formats import RewardFormat, Scoring
-from actorcritic.errors import EngineUnavailable, InputError, PromptTooLong
+from actorcritic.errors import EngineError, EngineUnavailable, InputError, PromptTooLong
 from actorcritic.protocols import EngineInfo
 from actorcritic.search.ranking import combine
 from actorcritic.types import FinishReason, GenerateRequest, Generation, Prompt, ToolSpec, Usage
@@ -109,7 +110,8 @@ class BatchScorer(ABC):
         Raises:
             InputError: the prompt is no question with steps.
             PromptTooLong: the solution exceeds the context.
-            EngineUnavailable: the engine is closed, or the model is no model of its format.
+            EngineUnavailable: the engine is closed, or its process has died.
+            EngineError: the model failed of this batch.
         """
         self._check_open()
         scoring = self._lay_out(request.prompt)
@@ -160,7 +162,7 @@ class BatchScorer(ABC):
             try:
                 scores = await asyncio.to_thread(self._score, [item.scoring for item in batch])
             except Exception as error:  # noqa: BLE001 - every request of the batch fails of it, and the next may not
-                failure = error if isinstance(error, EngineUnavailable) else EngineUnavailable(_reason(error))
+                failure = error if isinstance(error, EngineUnavailable) else _failure(error)
                 for item in batch:
                     if not item.done.done():
                         item.done.set_exception(failure)
@@ -181,7 +183,6 @@ class BatchScorer(ABC):
         return batch
 
 
-def _reason(error: Exception) -> str:
-    """Return why a forward pass failed, in one line."""
-    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return f"the reward model failed: {line}"
+def _failure(error: Exception) -> EngineError:
+    """Return the failure of one forward pass, which is not the end of the engine."""
+    return EngineError(f"the reward model failed: {describe_failure(error, SCORING)}", retryable=True)

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 from actorcritic.engines.batch_scorer import ScoringOptions
 from actorcritic.engines.local_models import model_licence, resolve_model
+from actorcritic.engines.restarting import keep_running
 from actorcritic.engines.reward_formats import FORMATS, OutcomeClassifier, RewardFormat, format_of
 from actorcritic.engines.vllm.options import VllmOptions
 from actorcritic.errors import InputError
@@ -86,7 +87,7 @@ def parse_reward_spec(spec: str) -> RewardSpec:
 
 
 def load_reward_engine(spec: str, *, device: str = "auto", dtype: str = "auto") -> Engine:
-    """Load the reward model that a spec names.
+    """Load the reward model that a spec names. One in vLLM that dies is started again, up to `RESTARTS` times.
 
     Args:
         spec: See `parse_reward_spec`.
@@ -107,7 +108,8 @@ def load_reward_engine(spec: str, *, device: str = "auto", dtype: str = "auto") 
         from actorcritic.engines.vllm.pooling import VllmScorer  # noqa: PLC0415
 
         how = VllmOptions(device=device, dtype=dtype, context=named.context, memory=named.memory)
-        return VllmScorer.load(source, named.format, options, name=spec, how=how)
+        (scorer,) = keep_running(lambda: [VllmScorer.load(source, named.format, options, name=spec, how=how)])
+        return scorer
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
         raise InputError(f"reward models need {' and '.join(missing)}: pip install 'actorcritic[local]'")

@@ -23,7 +23,7 @@ from actorcritic.engines.batch_scorer import BatchScorer, ScoringOptions
 from actorcritic.engines.reward_formats import OutcomeClassifier, RewardFormat, format_of
 from actorcritic.engines.transformers.model import quiet_loading
 from actorcritic.engines.transformers.rewards import TransformersScorer
-from actorcritic.errors import ActorCriticError, EngineUnavailable, InputError, PromptTooLong
+from actorcritic.errors import EngineError, EngineUnavailable, InputError, PromptTooLong
 from actorcritic.types import GenerateRequest, Message, Prompt
 from tests.engines.reward_models import (
     HIDDEN,
@@ -263,7 +263,7 @@ async def test_a_failing_forward_pass_is_the_request_s_failure(tmp_path: Path, m
         raise RuntimeError("out of memory\nmore")
 
     monkeypatch.setattr(engine, "_score", broken)
-    with pytest.raises(ActorCriticError, match="the reward model failed: out of memory"):
+    with pytest.raises(EngineError, match=r"the reward model failed: RuntimeError: out of memory more \(.*&batch="):
         await engine.generate(request())
     assert (await scores(engine, request()))[0]["score"] is not None
     await engine.aclose()

@@ -271,6 +271,21 @@ async def test_a_failing_model_fails_its_requests_and_nothing_else(
     assert (await engine.generate(ask((30,)))).usage.completion_tokens == 8
 
 
+async def test_a_model_without_memory_says_what_to_change(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = engine._runner.step
+
+    def short(*args: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(engine._runner, "step", short)
+    with pytest.raises(EngineError, match=r"^the model failed: .*2\.00 GiB \(fewer requests at once \(--concurrency"):
+        await engine.generate(ask((30,)))
+    monkeypatch.setattr(engine._runner, "step", step)
+    assert (await engine.generate(ask((30,)))).usage.completion_tokens == 8
+
+
 async def test_the_end_token_ends_and_has_no_text() -> None:
     engine = make_engine()
     free = await engine.generate(ask((30, 31), 8, seed=1))

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as hub_logging
 
+from actorcritic.engines.memory import LOADING, describe_failure
 from actorcritic.engines.transformers.attention import ATTENTION, RowPlan, Segment
 from actorcritic.engines.transformers.kv import KvBuffer
 from actorcritic.errors import EngineUnavailable, InputError
@@ -59,10 +60,9 @@ def load_model(source: str, *, device: Device = "auto", dtype: Dtype = "auto") -
         with quiet_loading():
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
             model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, name))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise EngineUnavailable(f"cannot load the model {source}: {line}") from error
-    cast("Any", model).to(where).eval()
+            cast("Any", model).to(where).eval()
+    except (OSError, ValueError, KeyError, RuntimeError, MemoryError) as error:
+        raise EngineUnavailable(f"cannot load the model {source}: {describe_failure(error, LOADING)}") from error
     limit: object = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     return Loaded(
         model=model,

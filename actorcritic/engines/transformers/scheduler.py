@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from actorcritic.engines.memory import RUNNING, describe_failure
 from actorcritic.engines.transformers.attention import Segment
 from actorcritic.engines.transformers.model import ModelRunner
 from actorcritic.engines.transformers.prefix_cache import PrefixCache
@@ -118,7 +119,7 @@ class Scheduler:
                 try:
                     self._turn()
                 except Exception as error:  # noqa: BLE001 - whatever it is, the waiting requests must hear of it
-                    self._fail(EngineError(f"the model failed: {type(error).__name__}: {error}"))
+                    self._fail(EngineError(f"the model failed: {describe_failure(error, RUNNING)}"))
         self._fail(EngineUnavailable("the engine was closed"))
 
     def _sleep(self) -> bool:

@@ -5,11 +5,12 @@ Imports neither torch nor vLLM before a model is loaded.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from actorcritic.engines.local_models import model_licence, resolve_model
 from actorcritic.engines.restarting import close_all, keep_running
-from actorcritic.engines.vllm.options import VllmOptions, VllmSpec, parse_spec
+from actorcritic.engines.vllm.options import SCORER_SHARE, VllmOptions, VllmSpec, parse_spec
 from actorcritic.engines.vllm.startup import require_vllm
 from actorcritic.errors import InputError
 from actorcritic.protocols import Engine
@@ -20,13 +21,18 @@ _DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def load_vllm(
-    specs: Sequence[str], *, device: str = "auto", dtype: str = "auto", threads: int | None = None
+    specs: Sequence[str],
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
+    scorers: Sequence[float | None] = (),
 ) -> dict[str, Engine]:
     """Load the engines of `vllm:` specs, with as few running models as they need.
 
     `vllm:BASE` and `vllm:BASE+lora=FOLDER` are roles of one running model, whose adapters work side by side. Other
-    specs have a model of their own; they share the device in equal parts unless `+memory=` says how. An engine that
-    dies is started again, up to `RESTARTS` times.
+    specs have a model of their own; what reward models and those with `+memory=` leave of the device they share in
+    equal parts. An engine that dies is started again, up to `RESTARTS` times.
 
     Args:
         specs: `vllm:PATH_OR_ID`, then any of `+lora=FOLDER` (a LoRA adapter), `+context=TOKENS` (prompt and completion
@@ -34,12 +40,14 @@ def load_vllm(
         device: `auto` (what the installed vLLM is built for), `cpu`, `cuda`, or one GPU such as `cuda:1`.
         dtype: `auto` (float32 on the CPU, the model's own on a GPU), `float32`, `bfloat16` or `float16`.
         threads: threads of an engine on the CPU; None = OMP_NUM_THREADS where it is set, else one for each core.
+        scorers: the memory of each reward model that vLLM runs on the same device; None = what it has by default.
 
     Returns:
         An engine for each spec.
 
     Raises:
-        InputError: a spec, the device or the dtype is unknown, there is no such folder, or vLLM is missing.
+        InputError: a spec, the device or the dtype is unknown, there is no such folder, vLLM is missing, or other
+            models have been given all the memory.
         EngineUnavailable: a model cannot be loaded.
     """
     if dtype not in _DTYPES:
@@ -48,6 +56,9 @@ def load_vllm(
     for spec in specs:
         parsed = parse_spec(spec.removeprefix("vllm:"))
         groups.setdefault(parsed.base, {})[spec] = parsed
+    given = [SCORER_SHARE if memory is None else memory for memory in scorers]
+    given += [base.memory for base in groups if base.memory is not None]
+    equal = sum(base.memory is None for base in groups)
     engines: dict[str, Engine] = {}
     for base, roles in groups.items():
         source = resolve_model(base.model)
@@ -56,7 +67,8 @@ def load_vllm(
             dtype=dtype,
             context=base.context,
             memory=base.memory,
-            neighbours=len(groups),
+            neighbours=max(1, equal),
+            reserved=0.0 if base.memory is not None else math.fsum(given),
             gpus=base.gpus,
             threads=threads,
             licence=model_licence(source),

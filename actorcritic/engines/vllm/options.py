@@ -12,10 +12,29 @@ from pathlib import Path
 
 from actorcritic.errors import InputError
 
-__all__ = ["TOP_LOGPROBS", "Adapter", "VllmOptions", "VllmSpec", "parse_spec"]
+__all__ = [
+    "CPU_GIB",
+    "GPU_SHARE",
+    "SCORER_GIB",
+    "SCORER_SHARE",
+    "TOP_LOGPROBS",
+    "Adapter",
+    "VllmOptions",
+    "VllmSpec",
+    "parse_spec",
+]
 
 TOP_LOGPROBS = 20
 """The most alternatives per position."""
+
+GPU_SHARE = 0.9
+"""What models that generate have together of a GPU's whole memory, for weights and cache, by default."""
+SCORER_SHARE = 0.3
+"""What a reward model has of it by default."""
+CPU_GIB = 4.0
+"""What models that generate have together for their caches on the CPU, in GiB, by default."""
+SCORER_GIB = 1.0
+"""What a reward model has for its cache on the CPU, in GiB, by default."""
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _OPTION = re.compile(r"\+(?=[a-z]+=)")
@@ -32,10 +51,12 @@ class VllmOptions:
     context: int | None = None
     """Tokens of prompt and completion together, >= 1; None = as many as the model can read."""
     memory: float | None = None
-    """On a GPU: the share of its whole memory for weights and cache, in (0, 1]; None = 0.9, divided by `neighbours`.
-    On the CPU: GiB for the cache alone; None = 4, divided by `neighbours`."""
+    """On a GPU: the share of its whole memory for weights and cache, in (0, 1]; None = 0.9 less what is reserved for
+    others, divided by `neighbours`. On the CPU: GiB for the cache alone; None = 4, divided by `neighbours`."""
     neighbours: int = 1
-    """How many engines share the device, this one included, >= 1."""
+    """How many engines share the device in equal parts, this one included, >= 1."""
+    reserved: float = 0.0
+    """The share of a GPU's memory that other models on it have been given, >= 0; without meaning on the CPU."""
     gpus: int = 1
     """GPUs over which every layer is spread (tensor parallelism), >= 1."""
     max_batch: int = 256
@@ -62,6 +83,26 @@ class VllmOptions:
                 raise InputError(f"{name} is {value}: it must be at least 1")
         if self.memory is not None and not self.memory > 0:
             raise InputError(f"memory is {self.memory}: it must be above 0")
+        if not self.reserved >= 0:
+            raise InputError(f"reserved is {self.reserved}: it must be at least 0")
+
+    @property
+    def gpu_share(self) -> float:
+        """The share of a GPU's memory that the engine has.
+
+        Raises:
+            InputError: the share is above 1, or others have been given all there is.
+        """
+        left = GPU_SHARE - self.reserved
+        if self.memory is None and left <= 0:
+            raise InputError(
+                f"other models have been given {self.reserved:g} of the GPU's memory, and {GPU_SHARE:g} is to be had: "
+                "give them less with +memory= (&memory= for a reward model)"
+            )
+        share = left / self.neighbours if self.memory is None else self.memory
+        if share > 1:
+            raise InputError(f"+memory={share:g}: on a GPU this is a share of its memory, at most 1")
+        return share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Engines that score over vLLM's pooling runner: token classifiers as process reward models, and outcome models.
 
 vLLM knows no language model whose two tokens are a score, nor a value head: those formats run over transformers alone.
-A pooling vLLM is started for one reward model and ends with it.
+A pooling vLLM is started for one reward model and ends with it. Where its process dies vLLM itself would let a batch
+wait for ever, so the process is watched from here.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import importlib
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +20,7 @@ from typing import Any
 from actorcritic.engines.batch_scorer import BatchScorer, ScoringOptions
 from actorcritic.engines.reward_formats import RewardFormat, Scoring
 from actorcritic.engines.vllm.engine import fingerprint
-from actorcritic.engines.vllm.options import VllmOptions
+from actorcritic.engines.vllm.options import SCORER_GIB, SCORER_SHARE, VllmOptions
 from actorcritic.engines.vllm.startup import end_vllm, explain, require_vllm, root_cause, starting
 from actorcritic.errors import EngineUnavailable, InputError
 from actorcritic.protocols import Capabilities, EngineInfo
@@ -27,8 +30,8 @@ __all__ = ["VllmScorer"]
 _TASKS = {"classes": "token_classify", "outcome": "classify"}
 """vLLM's name of the work, by the format's head."""
 _GIB = 2**30
-_CPU_CACHE_GIB = 1.0
-_GPU_SHARE = 0.3
+_LOOK = 0.5
+"""Seconds between two looks at whether the process is alive, while a batch is scored."""
 
 
 class VllmScorer(BatchScorer):
@@ -115,21 +118,72 @@ class VllmScorer(BatchScorer):
             if self._llm is None:
                 raise EngineUnavailable(f"{self._info.name} is closed")
             prompts = [{"prompt_token_ids": list(item.ids)} for item in batch]
-            params = importlib.import_module("vllm").PoolingParams(use_activation=True)
-            answers = self._llm.encode(prompts, params, pooling_task=_TASKS[self._format.head], use_tqdm=False)
-            numbers: list[Any] = [answer.outputs.data.tolist() for answer in answers]
+            numbers = self._encode(prompts)
         if self._format.head == "outcome":
             return [[float(given[-1])] for given in numbers]
         return [_at_marks(given, item) for given, item in zip(numbers, batch, strict=True)]
+
+    def _encode(self, prompts: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Return vLLM's numbers for some prompts, as nested lists.
+
+        Raises:
+            EngineUnavailable: its process has died.
+        """
+        llm, task = self._llm, _TASKS[self._format.head]
+        params = importlib.import_module("vllm").PoolingParams(use_activation=True)
+        died: type[Exception] = importlib.import_module("vllm.v1.engine.exceptions").EngineDeadError
+        work = _in_thread(lambda: llm.encode(prompts, params, pooling_task=task, use_tqdm=False))
+        while not wait_for([work], timeout=_LOOK).done:
+            if _is_dead(llm.llm_engine.engine_core):
+                raise EngineUnavailable(self._why())
+        try:
+            return [answer.outputs.data.tolist() for answer in work.result()]
+        except died as error:
+            raise EngineUnavailable(self._why()) from error
+
+    def _why(self) -> str:
+        """Return that the process has died, and what its log says of it."""
+        cause = root_cause(Path(self._log.name) / "vllm.log")
+        why = f": {explain(cause)}" if cause else " (killed from outside, or crashed without a word)"
+        return f"the reward model's vLLM process has died{why}"
 
     def _free(self) -> None:
         with self._running:
             if self._llm is None:
                 return
             core = self._llm.llm_engine.engine_core
+            _release(core)
             end_vllm(core, core)
             self._llm = None
             self._log.cleanup()
+
+
+def _in_thread(work: Callable[[], Any]) -> Future[Any]:
+    """Start some work in a thread of its own, for whose end nobody has to wait."""
+    done: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - reaches whoever waits for the work
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="vllm-pooling", daemon=True).start()
+    return done
+
+
+def _is_dead(core: Any) -> bool:
+    """Return whether vLLM knows its process to be dead, or the process is."""
+    resources = getattr(core, "resources", None)
+    processes = getattr(getattr(resources, "engine_manager", None), "processes", ())
+    return bool(getattr(resources, "engine_dead", False)) or any(process.exitcode is not None for process in processes)
+
+
+def _release(core: Any) -> None:
+    """Let a thread go on that waits for the answer of a process that is dead; it would wait for ever."""
+    answers = getattr(core, "outputs_queue", None)
+    if answers is not None and _is_dead(core):
+        answers.put_nowait(EngineUnavailable("the engine is closed"))
 
 
 def _at_marks(given: Sequence[Sequence[float]], item: Scoring) -> list[float]:
@@ -162,6 +216,6 @@ def _arguments(source: str, format: RewardFormat, options: ScoringOptions, how: 
         # Every token's classes: a model's own way to find its steps may know another separator than its format.
         given["pooler_config"] = importlib.import_module("vllm.config").PoolerConfig(tok_pooling_type="ALL")
     if cpu:
-        memory = how.memory if how.memory is not None else _CPU_CACHE_GIB
+        memory = how.memory if how.memory is not None else SCORER_GIB
         return given | {"enforce_eager": True, "kv_cache_memory_bytes": int(memory * _GIB)}
-    return given | {"gpu_memory_utilization": how.memory if how.memory is not None else _GPU_SHARE}
+    return given | {"gpu_memory_utilization": how.memory if how.memory is not None else SCORER_SHARE}

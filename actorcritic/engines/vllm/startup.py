@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from actorcritic.engines.vllm.options import TOP_LOGPROBS, Adapter, VllmOptions
+from actorcritic.engines.vllm.options import CPU_GIB, TOP_LOGPROBS, Adapter, VllmOptions
 from actorcritic.engines.vllm.plugin import PARENT
 from actorcritic.errors import EngineUnavailable, InputError
 
@@ -29,8 +29,6 @@ __all__ = ["Started", "end_vllm", "explain", "require_vllm", "root_cause", "star
 _STARTING = threading.Lock()
 """One start at a time: the environment belongs to the whole process."""
 _GIB = 2**30
-_GPU_SHARE = 0.9
-_CPU_CACHE_GIB = 4.0
 _CPU_BLOCK = 32
 """Tokens of a cache block on the CPU, where vLLM's own 128 would share prefixes only coarsely."""
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -198,12 +196,9 @@ def _dtype(name: str, *, cpu: bool) -> str:
 
 def _memory(options: VllmOptions, *, cpu: bool) -> dict[str, Any]:
     if cpu:
-        gib = options.memory if options.memory is not None else _CPU_CACHE_GIB / options.neighbours
+        gib = options.memory if options.memory is not None else CPU_GIB / options.neighbours
         return {"kv_cache_memory_bytes": int(gib * _GIB)}
-    share = options.memory if options.memory is not None else _GPU_SHARE / options.neighbours
-    if share > 1:
-        raise InputError(f"+memory={share:g}: on a GPU this is a share of its memory, at most 1")
-    return {"gpu_memory_utilization": share}
+    return {"gpu_memory_utilization": options.gpu_share}
 
 
 def _rank(adapters: Sequence[Adapter]) -> int:

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from actorcritic.engines.restarting import RestartingEngine
 from actorcritic.engines.vllm.engine import VllmEngine
 from actorcritic.engines.vllm.options import VllmOptions
+from actorcritic.engines.vllm.pooling import VllmScorer
 from actorcritic.protocols import Engine
 
 OPTIONS = VllmOptions(threads=1, memory=0.5, device="cpu")
@@ -25,6 +26,12 @@ def core_process(engine: Engine) -> Any:
     inner = engine.engine if isinstance(engine, RestartingEngine) else engine
     llm = cast("VllmEngine", inner)._host.started.llm
     return psutil_process(llm.engine_core.resources.engine_manager.processes[0].pid)
+
+
+def scorer_process(engine: RestartingEngine) -> Any:
+    """Return vLLM's engine process behind a reward model's engine."""
+    llm = cast("VllmScorer", engine.engine)._llm
+    return psutil_process(llm.llm_engine.engine_core.resources.engine_manager.processes[0].pid)
 
 
 def psutil_process(pid: int) -> Any:

@@ -10,14 +10,18 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from actorcritic.engines.restarting import keep_running
+from actorcritic.engines.load_reward import load_reward_engine
+from actorcritic.engines.restarting import RestartingEngine, keep_running
 from actorcritic.engines.vllm.engine import VllmEngine
 from actorcritic.errors import EngineUnavailable
 from actorcritic.types import GenerateRequest, Prompt
-from tests.engines.vllm.live import OPTIONS, core_process, psutil_process, wait_for_no_process
+from tests.engines.reward_models import save_qwen
+from tests.engines.test_rewards import request as scoring
+from tests.engines.vllm.live import OPTIONS, core_process, psutil_process, scorer_process, wait_for_no_process
 
 pytestmark = [
     pytest.mark.slow,
@@ -54,6 +58,32 @@ async def test_killed_under_load(tiny_model: Path) -> None:
     finally:
         await engine.aclose()
     wait_for_no_process(0.0)
+
+
+async def test_a_reward_model_killed_under_load(tmp_path: Path) -> None:
+    spec = f"vllm-prm:{save_qwen(tmp_path)}?format=qwen&batch=1&memory=0.5"
+    # The machine is shared: one thread, as everywhere in these tests.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        engine = cast("RestartingEngine", load_reward_engine(spec, device="cpu"))
+        asked = [scoring(f"w{number}", ["w1", "w2"]) for number in range(64)]
+        try:
+            await engine.generate(asked[0])
+            waiting = [asyncio.create_task(engine.generate(one)) for one in asked]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            waiting = [task for task in waiting if not task.done()]
+            assert len(waiting) >= 8, "not under load"
+            scorer_process(engine).kill()
+            killed = time.monotonic()
+            done = await asyncio.gather(*waiting, return_exceptions=True)
+            assert time.monotonic() - killed < 10
+            failed = [one for one in done if isinstance(one, BaseException)]
+            assert len(failed) >= 8 and all(isinstance(error, EngineUnavailable) for error in failed)
+            assert "process has died" in str(failed[-1])
+            assert "score" in (await engine.generate(asked[0])).text and engine.restarts == 1
+        finally:
+            await engine.aclose()
+    wait_for_no_process()
 
 
 PROGRAM = """

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from actorcritic import loading as roles_module
 from actorcritic.critic import ModelCritic
 from actorcritic.engines.load import load_engine
+from actorcritic.engines.load_reward import parse_reward_spec
 from actorcritic.engines.scripted import ScriptedEngine
 from actorcritic.engines.vllm import engine as engine_module
 from actorcritic.engines.vllm import loading
 from actorcritic.engines.vllm.loading import load_vllm
-from actorcritic.engines.vllm.options import VllmOptions
+from actorcritic.engines.vllm.options import SCORER_SHARE, VllmOptions
 from actorcritic.errors import EngineUnavailable, InputError
 from actorcritic.formats.chat import ChatActorFormat, ChatCriticFormat
 from actorcritic.formats.embedded import EmbeddedActorFormat
@@ -74,6 +76,45 @@ def test_adapters_of_one_base_share_it_and_two_bases_share_the_device(started: S
         ("o/other", (None,)),
     ]
     assert {options.neighbours for _, _, options in started.calls} == {2}
+
+
+@pytest.mark.parametrize(
+    ("actor", "critic", "reward_model", "shares"),
+    [
+        ("vllm:o/m", None, None, [0.9]),
+        ("vllm:o/m", "vllm:o/other", None, [0.45, 0.45]),
+        ("vllm:o/m", None, "vllm-prm:o/prm?format=qwen", [0.6]),
+        ("vllm:o/m", "vllm:o/other", "vllm-prm:o/prm?format=qwen", [0.3, 0.3]),
+        ("vllm:o/m", "vllm:o/other+memory=0.4", "vllm-prm:o/prm?format=qwen&memory=0.2", [0.3, 0.4]),
+        ("vllm:o/m+memory=0.5", None, "vllm-prm:o/prm?format=qwen", [0.5]),
+        ("vllm:o/m", None, "hf-prm:o/prm?format=qwen", [0.9]),
+    ],
+)
+def test_all_that_runs_in_vllm_fits_the_gpu(
+    started: Started,
+    monkeypatch: pytest.MonkeyPatch,
+    actor: str,
+    critic: str | None,
+    reward_model: str | None,
+    shares: list[float],
+) -> None:
+    scorer = ScriptedEngine(["a"])
+    monkeypatch.setattr(roles_module, "load_reward_engine", lambda spec, **how: scorer)
+    load_roles(actor, critic, reward_model=reward_model)
+    given = [options.gpu_share for _, _, options in started.calls]
+    assert given == pytest.approx(shares)
+    if reward_model is not None and (named := parse_reward_spec(reward_model)).vllm:
+        given.append(SCORER_SHARE if named.memory is None else named.memory)
+    assert sum(given) <= 0.9 + 1e-9
+
+
+def test_others_cannot_have_it_all(started: Started) -> None:
+    load_vllm(("vllm:o/m",), scorers=(0.9,))
+    with pytest.raises(InputError, match=r"have been given 0\.9 of the GPU's memory, and 0\.9 .*&memory="):
+        _ = started.calls[0][2].gpu_share
+    assert load_vllm(("vllm:o/m+memory=0.1",), scorers=(0.9,)) and started.calls[1][2].gpu_share == 0.1
+    with pytest.raises(InputError, match="reserved is -1"):
+        VllmOptions(reserved=-1)
 
 
 def test_what_was_loaded_is_closed_when_the_next_cannot_be(started: Started) -> None:

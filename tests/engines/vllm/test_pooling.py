@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import queue
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,11 +15,14 @@ import pytest
 
 from actorcritic.engines.batch_scorer import ScoringOptions
 from actorcritic.engines.load_reward import load_reward_engine
+from actorcritic.engines.restarting import RESTARTS
 from actorcritic.engines.reward_formats import OutcomeClassifier, format_of
 from actorcritic.engines.vllm import pooling
 from actorcritic.engines.vllm.options import VllmOptions
 from actorcritic.engines.vllm.pooling import VllmScorer
-from actorcritic.errors import EngineUnavailable, InputError
+from actorcritic.errors import EngineError, EngineUnavailable, InputError
+from actorcritic.protocols import Engine
+from actorcritic.types import Generation
 from tests.engines.reward_models import chat_tokenizer
 from tests.engines.test_rewards import request, scores
 from tests.scoring import texts
@@ -38,7 +43,15 @@ class FakeLlm:
         self.asked: list[tuple[list[list[int]], str]] = []
         self.down = 0
         self.short = False
-        core = SimpleNamespace(shutdown=self.stop)
+        self.failure: Exception | None = None
+        self.hangs = False
+        self.process = SimpleNamespace(exitcode=None, pid=2**22 + 1)
+        self.answers = queue.Queue[Exception]()
+        core = SimpleNamespace(
+            shutdown=self.stop,
+            resources=SimpleNamespace(engine_dead=False, engine_manager=SimpleNamespace(processes=[self.process])),
+            outputs_queue=self.answers,
+        )
         self.llm_engine = SimpleNamespace(model_config=SimpleNamespace(max_model_len=300), engine_core=core)
         LAST.append(self)
         if arguments["model"] == "broken":
@@ -51,6 +64,10 @@ class FakeLlm:
         assert params.use_activation is True and use_tqdm is False
         ids = [prompt["prompt_token_ids"] for prompt in prompts]
         self.asked.append((ids, pooling_task))
+        if self.failure is not None:
+            raise self.failure
+        if self.hangs:  # as vLLM does once its process is gone
+            raise self.answers.get()
         rows = [
             [0.25] if pooling_task == "classify" else [[1 - i % 100 / 100, i % 100 / 100] for i in range(len(one))]
             for one in ids
@@ -59,6 +76,10 @@ class FakeLlm:
 
     def stop(self) -> None:
         self.down += 1
+
+
+class Dead(Exception):
+    """What vLLM says when its process is gone."""
 
 
 LAST: list[FakeLlm] = []
@@ -73,11 +94,13 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
         "vllm": SimpleNamespace(LLM=FakeLlm, PoolingParams=SimpleNamespace),
         "vllm.platforms": SimpleNamespace(current_platform=SimpleNamespace(is_cpu=lambda: CPU)),
         "vllm.config": SimpleNamespace(PoolerConfig=dict),
+        "vllm.v1.engine.exceptions": SimpleNamespace(EngineDeadError=Dead),
     }
     real = importlib.import_module
     stand_in = SimpleNamespace(import_module=lambda name: known[name] if name in known else real(name))
     monkeypatch.setattr(pooling, "importlib", stand_in)
     monkeypatch.setattr(pooling, "require_vllm", lambda: None)
+    monkeypatch.setattr(pooling, "_LOOK", 0.001)
 
 
 async def test_every_token_is_classified_and_the_separators_count() -> None:
@@ -145,4 +168,73 @@ async def test_many_at_once_share_batches() -> None:
     engine = VllmScorer.load("model", format_of("qwen"), ScoringOptions(max_batch=4))
     await asyncio.gather(*(engine.generate(request(f"w{i}", ["w1"] * (1 + i % 3))) for i in range(10)))
     assert [len(ids) for ids, _ in LAST[0].asked] == [4, 4, 2]
+    await engine.aclose()
+
+
+# --- it dies --------------------------------------------------------------------------------------------------------
+
+
+SPEC = "vllm-prm:model?format=qwen&batch=4"
+
+
+async def outcomes(engine: Engine, count: int) -> list[str]:
+    """Return what becomes of so many requests at once: "scored", or what they failed of."""
+    asked = (engine.generate(request(f"w{number}")) for number in range(count))
+    done = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(one, Generation | EngineUnavailable) for one in done), done
+    return [str(one) if isinstance(one, EngineUnavailable) else "scored" for one in done]
+
+
+def kill(how: str) -> None:
+    """Let the vLLM that runs die."""
+    llm = LAST[-1]
+    if how == "said":
+        llm.failure = Dead("EngineCore encountered an issue")
+    else:
+        llm.hangs, llm.process.exitcode = True, -9
+
+
+@pytest.mark.parametrize("how", ["said", "silent"])
+async def test_who_waits_hears_of_the_death_and_who_comes_later_is_served(how: str) -> None:
+    engine = load_reward_engine(SPEC)
+    assert await outcomes(engine, 3) == ["scored"] * 3
+    kill(how)
+    died = await outcomes(engine, 6)
+    assert len(died) == 6 and all(
+        "the reward model's vLLM process has died (killed from outside" in one for one in died
+    )
+    assert await outcomes(engine, 6) == ["scored"] * 6
+    assert len(LAST) == 2 and LAST[0].down == 1 and LAST[0].answers.empty(), "nothing of the dead one is left waiting"
+    await engine.aclose()
+    assert LAST[1].down == 1
+
+
+async def test_a_log_says_what_it_died_of() -> None:
+    engine = VllmScorer.load("model", format_of("qwen"))
+    (Path(engine._log.name) / "vllm.log").write_text("RuntimeError: CUDA error: out of memory\n", encoding="utf-8")
+    kill("said")
+    with pytest.raises(EngineUnavailable, match=r"has died: CUDA error: out of memory .*\+memory="):
+        await engine.generate(request())
+    await engine.aclose()
+
+
+async def test_so_many_times_and_no_more() -> None:
+    engine = load_reward_engine(SPEC)
+    for _ in range(RESTARTS + 1):
+        kill("said")
+        assert "has died" in (await outcomes(engine, 1))[0]
+        last = await outcomes(engine, 1)
+    assert f"was started again {RESTARTS} times" in last[0] and len(LAST) == RESTARTS + 1
+    await engine.aclose()
+    assert all(llm.down == 1 for llm in LAST)
+
+
+async def test_a_batch_that_fails_is_no_death() -> None:
+    engine = load_reward_engine(SPEC)
+    LAST[0].failure = RuntimeError("CUDA out of memory. Tried to allocate\n2 GiB")
+    with pytest.raises(EngineError, match=r"the reward model failed: .*2 GiB \(a smaller &batch=") as failed:
+        await engine.generate(request())
+    assert not isinstance(failed.value, EngineUnavailable) and failed.value.retryable
+    LAST[0].failure = None
+    assert await outcomes(engine, 1) == ["scored"] and len(LAST) == 1
     await engine.aclose()
