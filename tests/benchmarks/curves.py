@@ -7,6 +7,7 @@ differences are paired by instance.
 from __future__ import annotations
 
 import argparse
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -111,7 +112,7 @@ async def measure(
     found: dict[str, list[Played]] = {}
     rows: list[dict[str, Any]] = []
     for arm, strategy in arms.items():
-        found[arm] = [await play(instance, strategy, means) for instance in instances]
+        found[arm] = await asyncio.gather(*(play(instance, strategy, means) for instance in instances))
         row = _row(arm, budget, found[arm], oracle and "score=verifier" in strategy)
         rows.append(row)
         print(

@@ -18,13 +18,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import multiprocessing
+import os
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Executor, ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from actorcritic.budget import Budget
 from actorcritic.environments.actor import EnvironmentActor
@@ -37,6 +41,8 @@ from actorcritic.graphs.tree_search import new_session, search_problem
 from actorcritic.tasks.environment import episode_return
 from tests.benchmarks.curves import Played, add_options, arms_of, limits_of, measure, played
 from tests.benchmarks.episodes import Checks, collect, export, record, resume
+
+T = TypeVar("T")
 
 RECORDED = {
     "mcts with critic": (f"{AGENT_Q},expand=4", ("agent-q:theta=0.1",)),
@@ -60,8 +66,9 @@ def settings_of(args: argparse.Namespace, strategy: str, budget: Budget) -> Sear
     return environment_settings(strategy, textworld_info(args.level), budget=budget, seed=args.seed, partial=True)
 
 
-async def play(args: argparse.Namespace, games: TextWorldGames, seed: int, strategy: str, budget: Budget) -> Played:
+async def play(args: argparse.Namespace, seed: int, strategy: str, budget: Budget) -> Played:
     """Search one game."""
+    games = TextWorldGames()
     settings = settings_of(args, strategy, budget)
     session = new_session(await games.problem(args.level, seed), settings, SilentJournal())
     result = await search_problem(session, player(args, games), textworld_judge(error=args.noise), settings)
@@ -69,26 +76,49 @@ async def play(args: argparse.Namespace, games: TextWorldGames, seed: int, strat
     return played(result, session, earned or 0.0)
 
 
-async def record_all(args: argparse.Namespace, games: TextWorldGames, folder: Path) -> list[dict[str, Any]]:
-    """Record every search, cut and export it; print and return what came of it."""
+async def record_one(args: argparse.Namespace, name: str) -> dict[str, Any]:
+    """Record a search of several games, cut and export it; return what came of it."""
+    games, (strategy, recipes) = TextWorldGames(), RECORDED[name]
     problems = [await games.problem(args.level, seed) for seed in game_seeds(args.level, "train", args.recorded)]
-    judge = textworld_judge(error=args.noise)
-    found: list[dict[str, Any]] = []
-    for name, (strategy, recipes) in RECORDED.items():
-        settings = settings_of(args, strategy, Budget(steps=args.recorded_steps))
-        run = folder / name.replace(", ", "-").replace(" ", "-")
+    judge, settings = textworld_judge(error=args.noise), settings_of(args, strategy, Budget(steps=args.recorded_steps))
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
         results = await record(run, problems, player(args, games), judge, settings)
         checks = await resume(run, results, partial(player, args, games), judge, settings, args.cuts)
         if not all(recipe.startswith("agent-q") for recipe in recipes):
             await collect(run, player(args, games), COLLECTED)
         exports = [export(run, recipe) for recipe in recipes]
-        found.append({"search": name, "games": len(results), "checks": checks, "exports": exports})
-        print(f"{name}: {len(results)} games recorded", flush=True)
-        _print(checks)
-        for one in exports:
-            print(f"  {one['recipe']}: {one['rows']} rows {one['kinds']}, left out {one['drops']}", flush=True)
-            _print(one["checks"])
-    return found
+    return {"search": name, "games": len(results), "checks": checks, "exports": exports}
+
+
+def run_here(work: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
+    """Run asynchronous work to its end; what a process of the pool is given."""
+    return asyncio.run(work(*arguments))
+
+
+async def measure_all(args: argparse.Namespace, pool: Executor) -> dict[str, Any]:
+    """Print and return the curve, and what the records are good for; games are shared among the pool's processes."""
+    loop = asyncio.get_running_loop()
+
+    def play_there(seed: int, strategy: str, budget: Budget) -> Awaitable[Played]:
+        return loop.run_in_executor(pool, run_here, play, args, seed, strategy, budget)
+
+    rows: list[dict[str, Any]] = []
+    paired: list[dict[str, Any]] = []
+    arms, seeds = arms_of(args), game_seeds(args.level, "test", args.games)
+    for budget in limits_of(args):
+        more, differences = await measure(play_there, seeds, arms, budget, oracle=False)
+        rows += more
+        paired += differences
+    recorded = [loop.run_in_executor(pool, run_here, record_one, args, name) for name in RECORDED]
+    for waiting in recorded:
+        one = await waiting
+        print(f"{one['search']}: {one['games']} games recorded", flush=True)
+        _print(one["checks"])
+        for made in one["exports"]:
+            print(f"  {made['recipe']}: {made['rows']} rows {made['kinds']}, left out {made['drops']}", flush=True)
+            _print(made["checks"])
+    return {"strategies": arms, "rows": rows, "paired": paired, "recorded": [await one for one in recorded]}
 
 
 def _print(checks: Checks) -> None:
@@ -118,24 +148,16 @@ def main() -> int:
     parser.add_argument("--recorded-steps", type=int, default=160, help="environment steps of each (default 160)")
     parser.add_argument("--cuts", type=int, default=3, help="places at which each log is cut (default 3)")
     add_options(parser, steps="30,90,240", tokens="20000")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="that share the games")
     args = parser.parse_args()
     started = time.monotonic()
-    games, arms = TextWorldGames(), arms_of(args)
-    seeds = game_seeds(args.level, "test", args.games)
     print(f"{args.games} held-out games, {textworld_info(args.level).name}", flush=True)
-    rows: list[dict[str, Any]] = []
-    paired: list[dict[str, Any]] = []
-    for budget in limits_of(args):
-        more, differences = asyncio.run(measure(partial(play, args, games), seeds, arms, budget, oracle=False))
-        rows += more
-        paired += differences
-    with tempfile.TemporaryDirectory() as folder:
-        recorded = asyncio.run(record_all(args, games, Path(folder)))
+    with ProcessPoolExecutor(args.processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        found = asyncio.run(measure_all(args, pool))
     names = ("games", "level", "error", "spread", "noise", "expand", "seed", "recorded", "recorded_steps", "cuts")
-    settings = {name: getattr(args, name) for name in names}
-    seconds = round(time.monotonic() - started, 1)
-    summary = {"bench": "textworld", **settings, "seconds": seconds, "holds": holds(recorded)}
-    print(json.dumps({**summary, "strategies": arms, "rows": rows, "paired": paired, "recorded": recorded}))
+    summary: dict[str, Any] = {"bench": "textworld", **{name: getattr(args, name) for name in names}}
+    summary |= {"seconds": round(time.monotonic() - started, 1), "holds": holds(found["recorded"])}
+    print(json.dumps({**summary, **found}))
     return 0 if summary["holds"] else 1
 
 
