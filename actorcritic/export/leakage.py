@@ -34,17 +34,21 @@ def leak(row: Row, episode: Episode, recipe: Recipe, setting: Setting) -> Shown 
     rest = _plain(prompt_text(row.columns) if row.asked is None else row.asked)
     if not rest:
         return None
+    shows = recipe.shown_under(setting.options)
     own = [attempt for attempt in episode.attempts if attempt.id in row.attempts]
     for piece in _longest_first(_asked(episode, recipe, setting)):
         rest = _without(rest, piece)
-    for attempt in own if "attempt" in recipe.shows else ():
+    for attempt in own if "attempt" in shows else ():
         if attempt.solution is not None:
             rest = _without_solution(rest, attempt.solution)
-    for made in episode.derived if "derived" in recipe.shows else ():
+    for made in episode.derived if "derived" in shows else ():
         if made.trial in row.attempts and isinstance(made.payload.get("solution"), dict):
             rest = _without_solution(rest, decode(Solution, made.payload["solution"]))
-    hidden = _hidden(episode)
-    return next((kind for kind in hidden if kind not in recipe.shows and _found(rest, hidden[kind])), None)
+    hidden = dict(_hidden(episode))
+    # A critique that may stand there may do so however often collection steps have taken it over.
+    shown = {_plain(text) for kind in shows for text in hidden[kind]}
+    hidden["derived"] = [text for text in hidden["derived"] if _plain(text) not in shown]
+    return next((kind for kind in hidden if kind not in shows and _found(rest, hidden[kind])), None)
 
 
 def prompt_text(columns: Columns) -> str:

@@ -183,6 +183,8 @@ class Recipe:
     """Pure: the same episode and setting give the same results in the same order."""
     shows: frozenset[Shown] = frozenset()
     """What of an episode may stand in a prompt; the pipeline drops a row whose prompt shows anything else."""
+    shows_when: Mapping[Shown, tuple[str, str]] = field(default_factory=dict[Shown, tuple[str, str]])
+    """Of `shows`, what stands there under one value of an option alone, with that option and value."""
     templates: tuple[str, ...] = ()
     """The packaged prompts in which its rows ask: their own words are no leak."""
     needs: tuple[Need, ...] = ()
@@ -198,6 +200,14 @@ class Recipe:
     conditions: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     """What no argument of the trainer can say: tokens to add, words that the model must be asked with afterwards,
     constants of a trainer of our own; they go into the manifest."""
+
+    def shown_under(self, options: Options) -> frozenset[Shown]:
+        """Return what of an episode may stand in a prompt under these options."""
+        return frozenset(
+            kind
+            for kind in self.shows
+            if kind not in self.shows_when or options[self.shows_when[kind][0]] == self.shows_when[kind][1]
+        )
 
     @property
     def all_options(self) -> tuple[Option, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -16,11 +17,12 @@ import pytest
 
 from actorcritic.export.leakage import leak
 from actorcritic.export.pipeline import Export, Order, export_run
-from actorcritic.export.recipe import DatasetType, Recipe, Row
+from actorcritic.export.recipe import DatasetType, Recipe, Row, Shown
 from actorcritic.export.recipes import RECIPES
-from actorcritic.trajectory.episodes import read_episodes
-from actorcritic.types import JsonValue
-from tests.export.log import Words, rows_of, setting_of, write_log
+from actorcritic.trajectory.attempts import Derived
+from actorcritic.trajectory.episodes import Episode, read_episodes
+from actorcritic.types import JsonValue, Reference
+from tests.export.log import WRONG, Words, attempt, rows_of, said, setting_of, solved, write_log
 
 GOLDEN = Path(__file__).with_name("golden")
 README = Path(__file__).parents[2] / "README.md"
@@ -33,10 +35,12 @@ VARIANTS = (
     "eef:form=turns",
     "faft:source=critique",
     "ilf:form=preference,select=checker",
+    "ilf:form=triple",
     "itool:form=warm-up",
     "kto:unit=step",
     "lemma:form=tokens",
     "leti:source=critique",
+    "leti:source=none",
     "morepair:guidance=critique",
     "on-policy-dpo:reference=logged",
     "prm:form=tokens",
@@ -45,6 +49,8 @@ VARIANTS = (
     "refcritic:form=sft",
     "rft:sources=all",
     "score:stage=2,first=logged",
+    "self-improve:form=reasoning",
+    "self-improve:form=refinement",
 )
 """Beside every recipe with its defaults."""
 
@@ -88,29 +94,72 @@ def test_a_seed_decides_everything(run: Path, text: str) -> None:
     assert other.total == one.total
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES))
-def test_a_hint_in_a_prompt_would_be_seen(run: Path, name: str) -> None:
-    """The leakage test of every recipe: each kind of help that it does not declare is found beside its real prompts."""
-    recipe, setting = setting_of(name, tokenizer=Words())
+HELP: dict[Shown, str] = {
+    "gold": "Zanzibar is what it comes to.",
+    "attempt": "Once I wrote Yucatan in this place.",
+    "critique": "Xanadu is no step at all.",
+    "feedback": "ValueError: Wichita was expected.",
+    "derived": "Vladivostok explains what went wrong.",
+}
+"""By its kind, what no prompt of a recipe without that kind may show."""
+
+
+@pytest.mark.parametrize("kind", HELP)
+@pytest.mark.parametrize("text", [*RECIPES, *VARIANTS])
+def test_help_that_a_recipe_does_not_declare_would_be_seen_in_its_prompts(run: Path, text: str, kind: Shown) -> None:
+    """The leakage test of every recipe: beside its real prompts, and inside them, each kind of help is found."""
+    recipe, setting = setting_of(text, tokenizer=Words())
+    expected = None if kind in recipe.shown_under(setting.options) else kind
     tried = 0
-    for episode in read_episodes(run):
-        gold = episode.gold.answer if episode.gold is not None else None
-        for row in recipe.rows(episode, setting):
-            if not isinstance(row, Row) or ("prompt" not in row.columns and row.asked is None):
-                continue
-            assert leak(row, episode, recipe, setting) is None
-            assert leak(_spoilt(row, f"Hint: {gold}"), episode, recipe, setting) == "gold"
-            tried += 1
+    for found in read_episodes(run):
+        helpful = _with_help(found)
+        for row in recipe.rows(found, setting):
+            if isinstance(row, Row):
+                assert leak(row, helpful, recipe, setting) is None
+                for spoilt in _spoilt(row, HELP[kind]):
+                    assert leak(spoilt, helpful, recipe, setting) == expected
+                    tried += 1
     assert tried
 
 
-def _spoilt(row: Row, hint: str) -> Row:
-    """Return a row whose prompt says more."""
+def test_every_kind_of_help_is_tried_and_every_condition_can_hold() -> None:
+    assert set(HELP) == set(get_args(Shown))
+    conditional = {(name, *when) for name, recipe in RECIPES.items() for when in recipe.shows_when.values()}
+    for name, option, value in conditional:
+        assert value in {one.name: one for one in RECIPES[name].all_options}[option].choices
+
+
+def _with_help(found: Episode) -> Episode:
+    """Return an episode that holds every kind of help besides its own."""
+    critique = said(WRONG, HELP["critique"])
+    return replace(
+        found,
+        gold=Reference(answer=None if found.gold is None else found.gold.answer, solution=HELP["gold"]),
+        attempts=(*found.attempts, attempt(999, solved(HELP["attempt"]), correct=False, critique=critique)),
+        derived=(
+            *found.derived,
+            Derived(step="feedback", trial=999, payload={"messages": [HELP["feedback"]]}),
+            Derived(step="explain-repair", trial=999, payload={"explanation": HELP["derived"]}),
+        ),
+    )
+
+
+def _spoilt(row: Row, hint: str) -> Iterator[Row]:
+    """Yield rows whose prompts say more: in words of their own, and in the middle of what is there."""
     if row.asked is not None:
-        return replace(row, asked=f"{row.asked}\n{hint}")
+        yield replace(row, asked=f"{row.asked}\n{hint}")
+        return
     prompt = row.columns["prompt"]
-    hinted: JsonValue = f"{prompt}{hint}" if isinstance(prompt, str) else [prompt, {"role": "user", "content": hint}]
-    return replace(row, columns={**row.columns, "prompt": hinted})
+    if isinstance(prompt, str):
+        yield replace(row, columns={**row.columns, "prompt": f"{prompt}\n{hint}"})
+        return
+    assert isinstance(prompt, list)
+    message: JsonValue = {"role": "user", "content": f"Hint: {hint}"}
+    yield replace(row, columns={**row.columns, "prompt": [message, *prompt]})
+    last = prompt[-1]
+    assert isinstance(last, dict)
+    longer: JsonValue = {**last, "content": f"{last['content']} ({hint})"}
+    yield replace(row, columns={**row.columns, "prompt": [*prompt[:-1], longer]})
 
 
 def test_every_recipe_names_its_paper_and_has_a_test_of_its_own() -> None:

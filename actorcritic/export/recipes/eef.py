@@ -177,7 +177,6 @@ RECIPE = Recipe(
         "turns": Form(dataset="language-modeling", trainer="none in TRL 1.16: the same rows, for reading"),
     },
     rows=_rows,
-    shows=frozenset({"attempt"}),
     needs=(scored(), derived("resimulate")),
     options=(integer("cap", 8, "Rows per problem at most, those that only simulation finds first."),),
 )

@@ -105,6 +105,7 @@ RECIPE = Recipe(
     forms={"sft": Form(dataset="prompt-completion", trainer="SFTTrainer")},
     rows=_rows,
     shows=frozenset({"feedback", "critique"}),
+    shows_when={"feedback": ("source", "feedback"), "critique": ("source", "critique")},
     templates=(TEMPLATE, PASSED),
     needs=feedback_needs(),
     options=(

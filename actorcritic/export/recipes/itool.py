@@ -172,6 +172,7 @@ RECIPE = Recipe(
     },
     rows=_rows,
     shows=frozenset({"attempt"}),
+    shows_when={"attempt": ("form", "simpo")},
     needs=(
         replace(valued(), when=("form", "simpo")),
         replace(derived("perplexity"), when=("complexity", "gold")),

@@ -113,6 +113,7 @@ RECIPE = Recipe(
     rows=_rows,
     wordings=ANY,
     shows=frozenset({"attempt"}),
+    shows_when={"attempt": ("unit", "step")},
     needs=(
         replace(scored(), when=("unit", "attempt")),
         replace(valued(), when=("unit", "step")),

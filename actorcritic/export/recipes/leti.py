@@ -81,6 +81,7 @@ RECIPE = Recipe(
     forms={"sft": Form(dataset="language-modeling", trainer="SFTTrainer")},
     rows=_rows,
     shows=frozenset({"feedback", "critique"}),
+    shows_when={"feedback": ("source", "feedback"), "critique": ("source", "critique")},
     needs=(scored(), *feedback_needs()),
     options=(
         choice("source", (*SOURCE.choices, "none"), "Whose words: the environment's (collected), the critic's; none."),

@@ -105,6 +105,7 @@ RECIPE = Recipe(
     rows=_rows,
     wordings=ANY,
     shows=frozenset({"attempt"}),
+    shows_when={"attempt": ("first", "logged")},
     templates=(TEMPLATE,),
     needs=(replace(scored(), when=("first", "logged")),),
     options=(

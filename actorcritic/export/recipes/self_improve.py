@@ -191,6 +191,7 @@ RECIPE = Recipe(
     rows=_rows,
     wordings=ANY,
     shows=frozenset({"attempt", "critique", "derived"}),
+    shows_when=dict.fromkeys(("attempt", "critique", "derived"), ("form", "refinement")),
     templates=("actor_refine", "actor_revise"),
     needs=(
         scored(),
