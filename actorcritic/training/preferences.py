@@ -15,12 +15,10 @@ from actorcritic.training.adapters import lora_config
 from actorcritic.training.bases import load_base
 from actorcritic.training.encoding import Encoded, Encoder, Pair, encode_rows
 from actorcritic.training.libraries import require
+from actorcritic.training.references import LOGGED, logged_reference
 from actorcritic.training.work import Built, Method, Work
 
 __all__ = ["DPO", "REWARD", "SIMPO", "TPO", "preferred", "rewarded", "side_by_side", "trebled"]
-
-LOGGED = ("ref_chosen_logps", "ref_rejected_logps")
-"""Sums of the log-probabilities of a row's two completions under the policy that wrote them."""
 
 _Made: TypeAlias = tuple[Mapping[str, Any], int]
 
@@ -87,13 +85,6 @@ def _as_it_is(self: Any, dataset: Any, *rest: Any) -> Any:
     return dataset
 
 
-def _logged_or_own(self: Any, dataset: Any, *rest: Any) -> Any:
-    """Take the logged reference where rows have it; else have the trainer compute it before the first step."""
-    if set(LOGGED) <= set(dataset.column_names):
-        return dataset
-    return require("trl").DPOTrainer._precompute_ref_logps(self, dataset, *rest)
-
-
 def _count_sides(self: Any, inputs: Mapping[str, Any]) -> None:
     """Count the tokens of both sides; a trainer whose batches are two knows no other way."""
     read = sum(int(inputs[f"{side}_attention_mask"].sum()) for side in ("chosen", "rejected"))
@@ -139,7 +130,7 @@ def _build_dpo(work: Work) -> Built:
     more = {"loss_type": losses, "loss_weights": weights, "max_length": None}
     # Never a second model: what is not logged is computed by the model before its first step.
     config = require("trl").DPOConfig(**{**arguments, **more, "precompute_ref_log_probs": True})
-    trainer = _trainer("trl", "DPOTrainer", _prepare_dataset=_as_it_is, _precompute_ref_logps=_logged_or_own)
+    trainer = logged_reference(_trainer("trl", "DPOTrainer", _prepare_dataset=_as_it_is))
     return _finish(work, load_base(work.base), encoded, trainer, config)
 
 

@@ -13,6 +13,7 @@ from actorcritic.export.pipeline import Order, export_run
 from actorcritic.export.recipe import Form
 from actorcritic.export.recipes import RECIPES
 from actorcritic.export.writing import write_export
+from actorcritic.training.references import LOGGED, logged_reference
 from tests.export.log import setting_of, write_log
 
 pytestmark = pytest.mark.slow
@@ -23,6 +24,7 @@ FORMS = [
     for form in recipe.forms
     if not recipe.forms[form].trainer.startswith("none")
 ]
+FORMS += ["on-policy-dpo:reference=logged"]
 COMMON = {
     "per_device_train_batch_size": 2,
     "max_steps": 1,
@@ -62,9 +64,8 @@ def trainer_of(form: Form, dataset: Any, model: Path, settings: dict[str, Any], 
     module, _, name = form.trainer.rpartition(".")
     home: Any = pytest.importorskip(module or "trl")
     config, trainer = getattr(home, name.replace("Trainer", "Config")), getattr(home, name)
-    if "ref_chosen_logps" in dataset.column_names:
-        # TRL computes the reference's log-probabilities itself; these are logged.
-        trainer = type(name, (trainer,), {"_precompute_ref_logps": lambda self, dataset, *rest: dataset})
+    if name == "DPOTrainer":
+        trainer = logged_reference(trainer)
     limits: dict[str, Any] = {"max_length": None}
     more: dict[str, Any] = {}
     if form.dataset == "prompt-only":
@@ -95,6 +96,9 @@ def test_one_step(text: str, model: Path, tmp_path: Path) -> None:
     before = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
     loss = trainer.train().training_loss
     assert math.isfinite(loss)
+    if LOGGED[0] in rows["train"].column_names:
+        for name in LOGGED:
+            assert trainer.train_dataset[name] == rows["train"][name], "what is logged is not computed anew"
     assert any(not value.equal(before[name]) for name, value in trainer.model.named_parameters())
     if form.trainer == "SFTTrainer":
         # No row was cut, and every one is as long as it was counted.
