@@ -143,9 +143,10 @@ def dual_rewards(
     *,
     weight: float = 1.0,
 ) -> list[float | None]:
-    """Return RefCritic's rewards: 1 for a verdict that agrees, plus `weight` times the share of right refinements.
+    """Return RefCritic's rewards in [0, 1]: (R_c + lambda * R_r) / (1 + lambda), or R_c alone where nothing is refined.
 
-    The second part is for wrong attempts that are called wrong, alone.
+    R_c is 1 for a verdict that agrees, else 0; R_r the share of right refinements. The second part is for wrong
+    attempts that are called wrong, alone: a right attempt called right has 1, a wrong verdict 0.
 
     Args:
         verdicts: What each critique says of its attempt.
@@ -158,7 +159,7 @@ def dual_rewards(
         if correct or not agrees(verdict, correct):
             rewards.append(float(agrees(verdict, correct)))
         else:
-            rewards.append(1.0 + weight * fmean(outcomes) if outcomes else None)
+            rewards.append((1.0 + weight * fmean(outcomes)) / (1.0 + weight) if outcomes else None)
     return rewards
 
 

@@ -99,9 +99,28 @@ def test_refinements_count_for_wrong_attempts_called_wrong_alone() -> None:
     verdicts = [WRONG, WRONG, RIGHT, RIGHT, WRONG, NONE]
     correct = [False, False, False, True, True, False]
     refined = [[True, True, False, True], [False, False], [True], [True], [True], [True]]
-    assert dual_rewards(verdicts, correct, refined) == [1.75, 1.0, 0.0, 1.0, 0.0, 0.0]
-    assert dual_rewards(verdicts, correct, refined, weight=0.5)[0] == 1.375
+    assert dual_rewards(verdicts, correct, refined) == [0.875, 0.5, 0.0, 1.0, 0.0, 0.0]
+    assert dual_rewards(verdicts, correct, refined, weight=0.5)[0] == 1.375 / 1.5
     assert dual_rewards(verdicts[:1], correct[:1], refined[:1], weight=0.0) == [1.0]
+
+
+def test_acceptance() -> None:
+    """Section 3: right verdicts with useless text (A) and with text that mends 3 in 4 (B); lambda = 1."""
+    useless, useful = [False] * 4, [True, True, True, False]
+    a, b = dual_rewards([WRONG, WRONG], [False, False], [useless, useful], weight=1.0)
+    assert a is not None and b is not None and b - a == 0.375
+    assert dual_rewards([RIGHT, RIGHT], [True, True], [useless, useful], weight=1.0) == [1.0, 1.0]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(list(Verdict)), st.booleans(), st.lists(st.booleans(), min_size=1))),
+    st.floats(0, 100),
+)
+def test_the_sum_of_both_parts_is_normalised(rows: list[tuple[Verdict, bool, list[bool]]], weight: float) -> None:
+    verdicts, correct, refined = [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows]
+    assert all(
+        reward is not None and 0 <= reward <= 1 for reward in dual_rewards(verdicts, correct, refined, weight=weight)
+    )
 
 
 def test_the_order_of_the_four_kinds_of_critiques() -> None:
@@ -150,4 +169,4 @@ def test_agreeing_is_never_worth_less_than_contradicting(
         verdicts, before, dual_rewards(verdicts, before, [[one] for one in after]), strict=True
     ):
         assert reward is not None
-        assert (reward >= 1) == agrees(verdict, correct)
+        assert (reward >= 0.5) == agrees(verdict, correct), "at lambda = 1 useless help is worth half"

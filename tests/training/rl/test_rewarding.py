@@ -111,9 +111,9 @@ async def test_an_actor_that_fails_leaves_its_row_without_a_reward() -> None:
 async def test_two_rewards_of_one_critique() -> None:
     columns = batch((True, ACCEPTED), (False, REJECTED), (False, ACCEPTED))
     actor = refiner(SOLVED, FAILED, FAILED, SOLVED, samples=4)
-    assert await rewards(dual([END], actor), columns) == [1, 1.5, 0]
+    assert await rewards(dual([END], actor), columns) == [1, 0.75, 0]
     actor = refiner(SOLVED, FAILED, FAILED, SOLVED, samples=4)
-    assert await rewards(dual([END], actor, weight=0.5), columns) == [1, 1.25, 0]
+    assert await rewards(dual([END], actor, weight=0.5), columns) == [1, 1.25 / 1.5, 0]
 
 
 async def test_a_run_of_both_tasks_rewards_each_row_by_its_own() -> None:
