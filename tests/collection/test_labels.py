@@ -14,6 +14,15 @@ def test_hard_is_any_and_soft_is_the_share() -> None:
     assert soft_labels([8, 1, 0], 8) == (1.0, 0.125, 0.0)
 
 
+@given(st.integers(1, 64), st.data())
+def test_hard_is_never_below_soft_and_equal_where_all_agree(rollouts: int, data: st.DataObject) -> None:
+    """Section 14, test (f)."""
+    successes = data.draw(st.lists(st.integers(0, rollouts), min_size=1, max_size=12))
+    for hard, soft in zip(hard_labels(successes), soft_labels(successes, rollouts), strict=True):
+        assert hard >= soft
+        assert (float(hard) == soft) == (soft in (0.0, 1.0))
+
+
 @pytest.mark.parametrize(
     ("successes", "correct", "located"),
     [

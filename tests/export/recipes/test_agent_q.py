@@ -60,6 +60,16 @@ def test_alpha_weighs_outcomes_against_the_critic(alpha: float, chosen: str) -> 
     assert content(row["chosen"]) == chosen
 
 
+@given(st.permutations([0.1, 0.4, 0.9]), st.sampled_from([0.0, 0.3, 0.5, 0.9]))
+def test_where_means_tie_pairs_follow_the_rank_and_alpha_1_ignores_it(critic: list[float], alpha: float) -> None:
+    """Section 11a: the mean outcomes are equal, so that the critic's ranking alone says who is chosen."""
+    siblings = episode(*(action(i, f"go {i}", 0.5, critic=score) for i, score in enumerate(critic)))
+    rows = rows_of(exported(f"agent-q:alpha={alpha},theta=0.01", siblings))
+    places = [(int(content(row["chosen"])[3:]), int(content(row["rejected"])[3:])) for row in rows]
+    assert len(places) == 3 and all(critic[better] > critic[worse] for better, worse in places)
+    assert exported("agent-q:alpha=1,theta=0.01", siblings).drops == {"values too close": 3}
+
+
 @given(st.lists(st.tuples(st.floats(0, 1), st.none() | st.floats(0, 1)), min_size=1, max_size=6), st.floats(0, 1))
 def test_mixed_values_stay_in_range_and_ignore_order(pairs: list[tuple[float, float | None]], alpha: float) -> None:
     values, critic = [v for v, _ in pairs], [c for _, c in pairs]
