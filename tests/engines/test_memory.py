@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from actorcritic.cli.app import app
 from actorcritic.engines import memory
-from actorcritic.engines.batch_scorer import ScoringOptions
 from actorcritic.engines.load_reward import parse_reward_spec
 from actorcritic.engines.memory import LOADING, RUNNING, SCORING, describe_failure
 from actorcritic.engines.transformers import TransformersOptions
@@ -52,7 +51,7 @@ def test_what_the_advice_names_is_there() -> None:
         assert option in shown, option
     for name in ("max_batch", "batch_bytes"):
         assert name in memory.RUNNING and hasattr(TransformersOptions(), name)
-    assert "&batch=" in SCORING and parse_reward_spec("hf-orm:m?batch=2").batch == 2 and ScoringOptions(max_batch=2)
+    assert "&batch=" in SCORING and parse_reward_spec("hf-orm:m?batch=2").batch == 2
 
 
 def test_a_model_that_does_not_fit_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
