@@ -2,7 +2,7 @@
 
 Each strategy runs once per seed, at the largest budget; smaller budgets are read off that run (`graphs/scaling.py` says
 why this is the same). A strategy that plans with its budget is run once per budget. A run that broke off goes on with
---resume; finished problems are not run again.
+--resume; no call that had finished is made again.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import asyncio
 import platform
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from actorcritic.bench import Facts, ProblemRow, ReadingRecord, parse_contestants, summarize
-from actorcritic.cli.bench_folder import BenchFolder, Rows
+from actorcritic.bench import BenchReport, Facts, parse_contestants, summarize
+from actorcritic.cli.bench_folder import BenchFolder, new_folder
 from actorcritic.cli.bench_options import PROBLEMS, BenchConfig, Leg, check, gather, numbers, plan, take_up
 from actorcritic.cli.bench_report import draw_curves, print_report
+from actorcritic.cli.bench_running import Comparing, settings_of
 from actorcritic.cli.options import (
     ACTOR_HELP,
     CRITIC_HELP,
@@ -36,27 +36,24 @@ from actorcritic.cli.options import (
     Verifier,
     refuse_others,
 )
-from actorcritic.cli.progress import Progress
 from actorcritic.cli.runs import fit_pair
-from actorcritic.cli.solve import Item, check_budget
-from actorcritic.critic import CalculationCritic
+from actorcritic.cli.solve import Item
 from actorcritic.engines.prices import read_prices
 from actorcritic.errors import InputError
-from actorcritic.graphs.scaling import Reading, ScaledResult, search_budgets
-from actorcritic.graphs.settings import SearchSettings, check_roles
-from actorcritic.loading import Roles
-from actorcritic.protocols import Critic
-from actorcritic.search.strategies import needs_critic
-from actorcritic.tasks.checkers import verify
-from actorcritic.tasks.oracle import OracleCritic
+from actorcritic.graphs.settings import SearchSettings
 from actorcritic.tasks.sources import TASK_NAMES
-from actorcritic.types import Role
+from actorcritic.trajectory.journal import utc_now
 
 __all__ = ["bench"]
 
-ROLES: tuple[Role, ...] = ("actor", "critic", "reward_model")
-
 LIBRARIES = ("actorcritic", "langgraph", "torch", "transformers", "vllm")
+
+OUT_HELP = "New folder for rows.jsonl, bench.json, scaling.png (extra: plot) and the log of every search."
+
+DROP_HELP = (
+    "Remove the log of a strategy and seed once all its problems have ended: then nothing is left of it but its rows, "
+    "and with --share-samples a resumed comparison draws its samples anew."
+)
 
 RESUMED = frozenset({"resume", "as_json"})
 """What still says something where a comparison is gone on with."""
@@ -95,12 +92,11 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
     max_tokens: MaxTokens = 1024,
     device: Device = "auto",
     dtype: Dtype = "auto",
-    out: Annotated[
-        Path | None, typer.Option(help="New folder for rows.jsonl, bench.json and scaling.png (extra: plot).")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help=OUT_HELP, show_default="runs/bench-TASK-TIME")] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Folder to go on with, under its own options; runs no finished problem again.")
+        Path | None, typer.Option(help="Folder to go on with, under its own options; pays for nothing twice.")
     ] = None,
+    drop_logs: Annotated[bool, typer.Option(help=DROP_HELP)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
 ) -> int:
     """Compare strategies at equal total tokens: accuracy with intervals, tokens of each role, and which one won."""
@@ -127,6 +123,7 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
             verifier=verifier,
             budget_money=budget_money,
             prices={} if prices is None else read_prices(prices),
+            drop_logs=drop_logs,
         )
         items = gather(task, problems, limit, split)
         config = fit_pair(config, [item.problem for item in items])
@@ -149,72 +146,56 @@ def _compare(
     Raises:
         InputError: a strategy cannot run with these models, or the folder was begun with others.
     """
-    roles = config.run(legs[0].contestant, legs[0].seed, legs[0].limit).load()
+    roles = config.loading(legs[0]).load()
     if config.share_samples:
         roles = roles.sharing_samples()
-    settings = [_settings_of(config, leg, roles, items) for leg in legs]
+    settings = [settings_of(config, leg, roles, items) for leg in legs]
     models = [engine.info.model for engine in roles.engines]
     if resume is not None and config.models != models:
         raise InputError(f"the models are no longer those that {resume} was begun with: start anew with --out")
     config = config.model_copy(update={"models": models})
     facts = _facts_of(config, items, settings[0])
     interrupted = False
-    with _open_rows(config, items, out=out, resume=resume) as rows:
+    with _open_folder(config, items, out=out, resume=resume) as folder:
+        comparing = Comparing(config=config, legs=legs, settings=settings, items=items, roles=roles, folder=folder)
         try:
-            asyncio.run(_work(legs, settings, items, roles, rows, config.concurrency))
+            asyncio.run(comparing.work())
         except KeyboardInterrupt:
             interrupted = True
-        report = summarize(rows.rows, facts)
-        rows.save(report)
-        if as_json:
-            sys.stdout.write(f"{report.model_dump_json()}\n")
-        else:
-            print_report(report)
-        folder = out or resume
-        if folder is not None and report.rows and not draw_curves(report, folder / "scaling.png"):
-            sys.stderr.write("no picture: pip install 'actorcritic[plot]' draws scaling.png\n")
+        report = summarize(folder.rows, facts)
+        _show(report, folder, as_json=as_json)
     if interrupted:
-        where = f": go on with --resume {folder}" if folder is not None else ""
-        sys.stderr.write(f"interrupted; strategies that had not ended are left out{where}\n")
+        sys.stderr.write(
+            f"interrupted; strategies that had not ended are left out; go on with: actorcritic bench --resume "
+            f"{folder.folder}\n"
+        )
         return 130
-    return 1 if any(row.stopped_by == "failed" for row in rows.rows) else 0
+    return 1 if any(row.stopped_by == "failed" for row in folder.rows) else 0
 
 
-def _open_rows(config: BenchConfig, items: Sequence[Item], *, out: Path | None, resume: Path | None) -> Rows:
-    """Return where the rows go."""
+def _open_folder(config: BenchConfig, items: Sequence[Item], *, out: Path | None, resume: Path | None) -> BenchFolder:
+    """Return where everything goes."""
     if resume is not None:
         return BenchFolder(resume)
-    if out is None:
-        return Rows()
-    return BenchFolder.create(out, config.model_dump(mode="json"), [(item.problem, item.reference) for item in items])
-
-
-def _roles_of(leg: Leg, roles: Roles) -> Roles:
-    """Return who plays in a run: the comparison's roles, or the contestant's own critic."""
-    if leg.contestant.critic is None:
-        return roles
-    critic: Critic = OracleCritic() if leg.contestant.critic == "oracle" else CalculationCritic()
-    return replace(roles, critic=critic)
-
-
-def _settings_of(config: BenchConfig, leg: Leg, roles: Roles, items: Sequence[Item]) -> SearchSettings:
-    """Return how a run searches.
-
-    Raises:
-        InputError: the strategy lacks its critic, or the smallest budget cannot pay for one step of some problem.
-    """
-    players = _roles_of(leg, roles)
-    run = config.run(leg.contestant, leg.seed, leg.limit)
-    settings = replace(
-        run.settings(),
-        scorers=run.scorers(players, [(item.problem, item.reference) for item in items]),
-        exact=players.exact,
-        prices=run.prices_of(players),
-        trial_tokens=players.trial_tokens([item.problem for item in items]),
+    place = new_folder(config.task, utc_now()) if out is None else out
+    folder = BenchFolder.create(
+        place, config.model_dump(mode="json"), [(item.problem, item.reference) for item in items]
     )
-    check_roles(settings.strategy, players.critic, scorers=settings.scorers)
-    check_budget(players, replace(settings, budget=replace(settings.budget, tokens=min(leg.budgets))), items)
-    return settings
+    if out is None:
+        sys.stderr.write(f"without --out everything goes to {place}\n")
+    return folder
+
+
+def _show(report: BenchReport, folder: BenchFolder, *, as_json: bool) -> None:
+    """Print the result and save it, with a picture where it can be drawn."""
+    folder.save(report)
+    if as_json:
+        sys.stdout.write(f"{report.model_dump_json()}\n")
+    else:
+        print_report(report)
+    if report.rows and not draw_curves(report, folder.folder / "scaling.png"):
+        sys.stderr.write("no picture: pip install 'actorcritic[plot]' draws scaling.png\n")
+    sys.stderr.write(f"saved in {folder.folder}, with {folder.log_bytes / 1e6:.1f} MB of logs in searches/\n")
 
 
 def _facts_of(config: BenchConfig, items: Sequence[Item], settings: SearchSettings) -> Facts:
@@ -223,7 +204,7 @@ def _facts_of(config: BenchConfig, items: Sequence[Item], settings: SearchSettin
         problems=len(items),
         budget="hard" if settings.exact else "estimated",
         versions=dict(_versions()),
-        **config.model_dump(exclude={"max_tokens", "device", "dtype", "prices"}),
+        **config.model_dump(exclude={"max_tokens", "device", "dtype", "prices", "drop_logs"}),
     )
 
 
@@ -234,68 +215,3 @@ def _versions() -> Iterator[tuple[str, str]]:
             yield library, version(library)
         except PackageNotFoundError:
             continue
-
-
-async def _work(
-    legs: Sequence[Leg],
-    settings: Sequence[SearchSettings],
-    items: Sequence[Item],
-    roles: Roles,
-    rows: Rows,
-    concurrency: int,
-) -> None:
-    """Run one leg after the other, every problem that has no row yet."""
-    try:
-        for number, (leg, how) in enumerate(zip(legs, settings, strict=True), start=1):
-            label = leg.contestant.label
-            left = {
-                item.problem.id: item for item in items if not rows.has(label, leg.seed, leg.limit, item.problem.id)
-            }
-            if not left:
-                continue
-            sys.stderr.write(f"{number} of {len(legs)}: {label}, seed {leg.seed}, {leg.limit} tokens\n")
-            players = _roles_of(leg, roles)
-            oracle = how.scorers.oracle(how.strategy) or (
-                needs_critic(how.strategy) and players.critic is not None and players.critic.oracle
-            )
-            problems = [item.problem for item in left.values()]
-            with Progress(len(left)) as progress:
-                async for scaled in search_budgets(
-                    problems, players.actor, players.critic, how, leg.budgets, concurrency=concurrency
-                ):
-                    row = await _judge(left[scaled.result.problem.id], scaled, leg, oracle=oracle)
-                    rows.add(row)
-                    progress.advance(scaled.result.spend.total.logical_tokens, row.readings[-1].correct)
-    finally:
-        await roles.aclose()
-
-
-async def _judge(item: Item, scaled: ScaledResult, leg: Leg, *, oracle: bool) -> ProblemRow:
-    """Compare what a problem brought at every budget with the gold side, which nothing in the run has seen."""
-
-    async def read(reading: Reading) -> ReadingRecord:
-        solution = None if reading.attempt is None else reading.attempt.solution
-        usage = reading.spend.usage
-        actor, critic, rewarding = (usage.get(role) for role in ROLES)
-        return ReadingRecord(
-            budget_tokens=reading.budget,
-            correct=bool(await verify(item.problem, solution, item.reference)),
-            total_tokens=reading.spend.total.logical_tokens,
-            actor_tokens=actor.logical_tokens if actor else 0,
-            critic_tokens=critic.logical_tokens if critic else 0,
-            reward_model_tokens=rewarding.logical_tokens if rewarding else 0,
-            seconds=round(reading.seconds, 4),
-            money=reading.spend.money,
-            trials=reading.trials,
-            failures=reading.failures,
-        )
-
-    return ProblemRow(
-        strategy=leg.contestant.label,
-        oracle=oracle,
-        seed=leg.seed,
-        limit=leg.limit,
-        problem=item.problem.id,
-        stopped_by=scaled.result.stopped_by,
-        readings=[await read(reading) for reading in scaled.readings],
-    )

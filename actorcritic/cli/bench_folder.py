@@ -1,13 +1,16 @@
 """The folder of a comparison: options and problems before anything slow, one line per problem that has ended, results.
 
-`run.json` and `problems.jsonl` as in every run folder, `rows.jsonl` while it runs, `bench.json` and `scaling.png` at
-the end. One writer at a time. Knows nothing of what the rows mean.
+`run.json` and `problems.jsonl` as in every run folder; while it runs `searches/NAME`, one run folder per strategy and
+seed with the log of every call, and `rows.jsonl`; `bench.json` and `scaling.png` at the end. One writer at a time.
+Knows nothing of what the rows mean.
 """
 
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,44 +26,19 @@ from actorcritic.trajectory.reader import read_head
 from actorcritic.trajectory.recorder import create_run
 from actorcritic.types import JsonValue, Problem, Reference
 
-__all__ = ["BenchFolder", "Rows", "read_options"]
+__all__ = ["BenchFolder", "new_folder", "read_options"]
 
-ROWS, REPORT = "rows.jsonl", "bench.json"
+ROWS, REPORT, SEARCHES = "rows.jsonl", "bench.json", "searches"
 
-_Key = tuple[str, int, int, str]
-"""Strategy, seed, token limit of the run, problem."""
+RUNS = Path("runs")
+"""Where a comparison goes that was given no folder."""
 
-
-class Rows:
-    """Rows of a comparison, in memory. Mutable: it grows."""
-
-    def __init__(self, rows: Sequence[ProblemRow] = ()) -> None:
-        self.rows = list(rows)
-        self._keys = {_key(row) for row in self.rows}
-
-    def has(self, strategy: str, seed: int, limit: int, problem: str) -> bool:
-        """Return whether a problem has ended in a run."""
-        return (strategy, seed, limit, problem) in self._keys
-
-    def add(self, row: ProblemRow) -> None:
-        """Take one more."""
-        self.rows.append(row)
-        self._keys.add(_key(row))
-
-    def save(self, report: BenchReport) -> None:
-        """Keep the result; in memory there is nothing to do."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Let go."""
+_Key = tuple[str, int, int]
+"""Strategy, seed, token limit: what tells a run of a comparison from the others."""
 
 
-class BenchFolder(Rows):
-    """Rows that are kept in a folder, each as soon as it is there."""
+class BenchFolder:
+    """A comparison's folder, open for one writer. Mutable: its rows grow, each kept as soon as it is there."""
 
     def __init__(self, folder: Path) -> None:
         """Open a folder that `create` made.
@@ -71,10 +49,11 @@ class BenchFolder(Rows):
         self.folder = folder
         self._file = _open(folder / ROWS)
         try:
-            super().__init__(_read(self._file, folder / ROWS))
+            self.rows = _read(self._file, folder / ROWS)
         except InputError:
             self._file.close()
             raise
+        self._keys = {(_key(row), row.problem) for row in self.rows}
 
     @classmethod
     def create(
@@ -91,20 +70,44 @@ class BenchFolder(Rows):
             raise InputError(str(error)) from error
         return cls(folder)
 
+    def has(self, run: _Key, problem: str) -> bool:
+        """Return whether a problem has ended in a run."""
+        return (run, problem) in self._keys
+
     def add(self, row: ProblemRow) -> None:
-        """See `Rows.add`; the line goes out in one write, so that a kill loses no finished problem."""
+        """Take one more row; the line goes out in one write, so that a kill loses no finished problem."""
         self._file.write(f"{row.model_dump_json()}\n".encode())
-        super().add(row)
+        self.rows.append(row)
+        self._keys.add((_key(row), row.problem))
+
+    def place(self, name: str) -> Path:
+        """Return the run folder of one run of the comparison, whether it has begun or not."""
+        return self.folder / SEARCHES / name
+
+    @property
+    def log_bytes(self) -> int:
+        """What the run folders of all runs take."""
+        return sum(path.stat().st_size for path in (self.folder / SEARCHES).rglob("*") if path.is_file())
 
     def save(self, report: BenchReport) -> None:
         """Write the result."""
         (self.folder / REPORT).write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the file; the lock goes with it."""
         self._file.close()
+
+
+def new_folder(task: str, now: str) -> Path:
+    """Return a folder under `runs/` that is not there yet, named after a task and the time in UTC and ISO 8601."""
+    stem = f"bench-{re.sub(r'[^A-Za-z0-9.-]+', '-', task)}-{re.sub(r'[-:]', '', now)[:15]}"
+    names = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
+    return next(RUNS / name for name in names if not (RUNS / name).exists())
 
 
 def read_options(folder: Path) -> tuple[Mapping[str, JsonValue], list[tuple[Problem, Reference]]]:
@@ -121,7 +124,7 @@ def read_options(folder: Path) -> tuple[Mapping[str, JsonValue], list[tuple[Prob
 
 
 def _key(row: ProblemRow) -> _Key:
-    return row.strategy, row.seed, row.limit, row.problem
+    return row.strategy, row.seed, row.limit
 
 
 def _open(path: Path) -> BinaryIO:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ class BenchConfig(BaseModel):
     verifier: str | None = None
     budget_money: float | None = None
     prices: dict[str, Price] = {}
+    drop_logs: bool = False
     models: list[str] = []
     """Fingerprints of the models, known once they are loaded; rows of other models do not belong together."""
 
@@ -62,19 +64,25 @@ class BenchConfig(BaseModel):
         """Who competes."""
         return parse_contestants(self.strategies)
 
-    def run(self, contestant: Contestant, seed: int, limit: int) -> RunConfig:
-        """Return the options of one contestant's run."""
+    def run(self, leg: Leg) -> RunConfig:
+        """Return the options of one contestant's run, as its own folder keeps them."""
+        config = self.loading(leg)
+        own = leg.contestant.critic
+        return config if own is None else config.model_copy(update={"critic": own})
+
+    def loading(self, leg: Leg) -> RunConfig:
+        """Return the same options with the models of all contestants, who share them."""
         return RunConfig(
-            strategy=str(contestant.spec),
+            strategy=str(leg.contestant.spec),
             # Without a word of it no critic is loaded that nobody asks.
             critic=self.critic if any(_asks_model(other) for other in self.contestants) else "none",
             # Nor a reward model; a leg that does not ask leaves it unused.
             reward_model=self.reward_model if any(_asks(other, "reward-model") for other in self.contestants) else None,
             verifier=self.verifier,
-            budget_tokens=limit,
+            budget_tokens=leg.limit,
             budget_calls=None,
             budget_seconds=None,
-            seed=seed,
+            seed=leg.seed,
             budget_money=self.budget_money,
             prices=self.prices,
             **self.model_dump(
@@ -87,6 +95,8 @@ class BenchConfig(BaseModel):
 class Leg:
     """One run of a comparison: a contestant under a seed, and the budgets that are read off it."""
 
+    number: int
+    """From 1, in the order of the runs."""
     contestant: Contestant
     seed: int
     budgets: tuple[int, ...]
@@ -95,6 +105,17 @@ class Leg:
     def limit(self) -> int:
         """The run's own budget, in logical tokens."""
         return max(self.budgets)
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What its rows are found by: strategy, seed, token limit."""
+        return self.contestant.label, self.seed, self.limit
+
+    @property
+    def name(self) -> str:
+        """Of its own run folder."""
+        label = re.sub(r"[^A-Za-z0-9.=]+", "-", self.contestant.label)
+        return f"{self.number:02}-{label}-seed-{self.seed}-tokens-{self.limit}"
 
 
 def numbers(text: str, option: str, *, low: int) -> list[int]:
@@ -148,12 +169,15 @@ def take_up(folder: Path) -> tuple[BenchConfig, Sequence[Item]]:
 
 def plan(config: BenchConfig) -> list[Leg]:
     """Return every run of a comparison, strategy by strategy."""
-    legs: list[Leg] = []
+    runs: list[tuple[Contestant, int, tuple[int, ...]]] = []
     for contestant in config.contestants:
         together = is_anytime(contestant.spec)
         groups = [tuple(config.budgets)] if together else [(budget,) for budget in config.budgets]
-        legs += [Leg(contestant=contestant, seed=seed, budgets=group) for seed in config.seeds for group in groups]
-    return legs
+        runs += [(contestant, seed, group) for seed in config.seeds for group in groups]
+    return [
+        Leg(number=number, contestant=contestant, seed=seed, budgets=group)
+        for number, (contestant, seed, group) in enumerate(runs, start=1)
+    ]
 
 
 def check(config: BenchConfig, legs: Sequence[Leg], items: Sequence[Item]) -> None:
@@ -164,9 +188,7 @@ def check(config: BenchConfig, legs: Sequence[Leg], items: Sequence[Item]) -> No
     """
     problems = [item.problem for item in items]
     for leg in legs:
-        run = config.run(leg.contestant, leg.seed, leg.limit)
-        if leg.contestant.critic is not None:
-            run = run.model_copy(update={"critic": leg.contestant.critic})
+        run = config.run(leg)
         run.check(run.settings(), problems)
 
 

@@ -46,19 +46,32 @@ class MemoEngine:
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """See `Engine.generate`; a completion that ended by itself is the answer to any longer limit too."""
-        if request.seed is None or request.json_schema is not None or request.tools or not request.max_tokens:
+        if not _is_repeatable(request):
             return await self._engine.generate(request)
-        key = replace(request, max_tokens=1)
-        known = self._known.get(key)
+        known = self._known.get(_key(request))
         if known is not None and known.usage.completion_tokens <= request.max_tokens:
             self.hits += 1
             return known
         generation = await self._engine.generate(request)
-        if generation.finish_reason is FinishReason.STOP:
-            self._known[key] = generation
+        self.remember(request, generation)
         return generation
+
+    def remember(self, request: GenerateRequest, generation: Generation) -> None:
+        """Take over what the engine said before, such as in an earlier life of a run."""
+        if _is_repeatable(request) and generation.finish_reason is FinishReason.STOP:
+            self._known[_key(request)] = generation
 
     async def aclose(self) -> None:
         """See `Engine.aclose`."""
         self._known.clear()
         await self._engine.aclose()
+
+
+def _is_repeatable(request: GenerateRequest) -> bool:
+    """Return whether the completion follows from what the key holds."""
+    return request.seed is not None and request.json_schema is None and not request.tools and request.max_tokens > 0
+
+
+def _key(request: GenerateRequest) -> GenerateRequest:
+    """Return a request without its limit: a shorter completion is the same one."""
+    return replace(request, max_tokens=1)

@@ -1,6 +1,6 @@
 """What kill -9 costs: the real command killed at random moments, taken up again, and compared with an unbroken run.
 
-    python -m tests.benchmarks.kill [--moments 50] [--per-run 10] [--command collect|solve] [--seed 0] [--problems 24]
+    python -m tests.benchmarks.kill [--moments 50] [--per-run 10] [--command collect|solve|bench] [--problems 24]
 
 Each run is killed at random points of its log, again and again, and taken up each time; checked is that no call that
 had finished was made again, that every problem ended, and that its spend is the sum of its calls. How often a result
@@ -32,6 +32,14 @@ from actorcritic.trajectory.reader import read_events
 PROGRAM = "from actorcritic.cli import main; main()"
 PATIENCE = 300.0
 """Seconds that one life of the command may take."""
+
+
+OPTIONS = {
+    "collect": ("--strategy", "revise", "--budget-tokens", 200),
+    "solve": ("--strategy", "revise", "--budget-tokens", 200),
+    "bench": ("--strategies", "majority;revise", "--budgets", "100,200"),
+}
+"""Of the commands that are killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,17 +85,23 @@ def finish(process: subprocess.Popen[bytes]) -> None:
 def run_whole(command: str, problems: Path, folder: Path, options: Sequence[object]) -> int:
     """Run the command unbroken; returns the size of its log in bytes."""
     finish(start(command, "--problems", problems, "--out", folder, *options))
-    return log_of(folder).stat().st_size
+    return log_size(folder)
 
 
-def log_of(folder: Path) -> Path:
-    return folder / "events" / "main.jsonl"
+def runs_of(folder: Path) -> list[Path]:
+    """Return the run folders that a command fills: one, or those of a comparison's searches."""
+    return sorted((folder / "searches").glob("*/")) or [folder]
 
 
-def kill_at(process: subprocess.Popen[bytes], log: Path, size: int) -> None:
+def log_size(folder: Path) -> int:
+    """Return how many bytes the log of a command has by now."""
+    return sum(log.stat().st_size for run in runs_of(folder) for log in (run / "events").glob("main.jsonl"))
+
+
+def kill_at(process: subprocess.Popen[bytes], folder: Path, size: int) -> None:
     """Kill the command as soon as its log has so many bytes, or is seen to have ended."""
     deadline = time.monotonic() + PATIENCE
-    while process.poll() is None and (not log.exists() or log.stat().st_size < size):
+    while process.poll() is None and log_size(folder) < size:
         if time.monotonic() > deadline:
             process.kill()
             raise AssertionError("the command does not get there")
@@ -97,7 +111,7 @@ def kill_at(process: subprocess.Popen[bytes], log: Path, size: int) -> None:
 
 
 def answered(folder: Path) -> Counter[tuple[str | None, int | None, str, int]]:
-    """Return how often each request was answered, by problem, trial, role and the request's own seed."""
+    """Return how often each request of a run was answered, by problem, trial, role and the request's own seed."""
     found: Counter[tuple[str | None, int | None, str, int]] = Counter()
     for event in read_events(folder):
         request, role = event.payload.get("request"), event.payload.get("role")
@@ -131,18 +145,24 @@ def break_run(
 
     events: list[int] = []
     for size in sorted(sizes):
-        kill_at(begin(), log_of(folder), size)
-        events.append(sum(1 for _ in read_events(folder)))
+        kill_at(begin(), folder, size)
+        events.append(sum(1 for run in runs_of(folder) for _ in read_events(run)))
     finish(begin())
-    expected = {episode.problem.id: gist(episode) for episode in read_episodes(whole)}
-    episodes = list(read_episodes(folder))
+    expected, found = episodes_of(whole), episodes_of(folder)
     return Round(
         events=tuple(events),
-        repeated=sum(count - 1 for count in answered(folder).values()),
-        unfinished=len(expected) - sum(episode.finished for episode in episodes),
-        unpaid=sum(not is_paid(episode) for episode in episodes),
-        differing=sum(gist(episode) != expected[episode.problem.id] for episode in episodes),
+        repeated=sum(count - 1 for run in runs_of(folder) for count in answered(run).values()),
+        unfinished=len(expected) - sum(episode.finished for episode in found.values()),
+        unpaid=sum(not is_paid(episode) for episode in found.values()),
+        differing=sum(gist(episode) != gist(expected[name]) for name, episode in found.items()),
     )
+
+
+def episodes_of(folder: Path) -> dict[tuple[str, str], Episode]:
+    """Return every problem of every run in a command's folder, by the run's name and the problem's id."""
+    runs = runs_of(folder)
+    names = [run.name if len(runs) > 1 else "" for run in runs]
+    return {(name, e.problem.id): e for name, run in zip(names, runs, strict=True) for e in read_episodes(run)}
 
 
 def run_rounds(
@@ -175,13 +195,13 @@ def run_rounds(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--moments", type=int, default=50)
-    parser.add_argument("--command", choices=("collect", "solve"), default="collect")
+    parser.add_argument("--command", choices=tuple(OPTIONS), default="collect")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--per-run", type=int, default=10)
     parser.add_argument("--problems", type=int, default=24)
     parser.add_argument("--concurrency", type=int, default=8)
     given = parser.parse_args()
-    options = ("--strategy", "revise", "--budget-tokens", 200, "--concurrency", given.concurrency)
+    options = (*OPTIONS[given.command], "--concurrency", given.concurrency)
     moments = [min(given.per_run, given.moments - done) for done in range(0, given.moments, given.per_run)]
     with TemporaryDirectory() as place:
         rounds = run_rounds(
