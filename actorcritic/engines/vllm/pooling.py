@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import importlib
 import math
+import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from pathlib import Path
+from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -34,6 +36,35 @@ _LOOK = 0.5
 """Seconds between two looks at whether the process is alive, while a batch is scored."""
 
 
+class _Worker:
+    """A thread that does one thing after another; vLLM's process lives no longer than the thread that started it."""
+
+    def __init__(self) -> None:
+        self._orders: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
+        # Not in a pool, for whose threads the end of the program would wait.
+        threading.Thread(target=self._run, name="vllm-pooling", daemon=True).start()
+
+    def do(self, work: Callable[[], Any]) -> Future[Any]:
+        """Do something as soon as all before it is done."""
+        done: Future[Any] = Future()
+        self._orders.put((work, done))
+        return done
+
+    def end(self) -> None:
+        """End the thread once all is done."""
+        self._orders.put(None)
+
+    def _run(self) -> None:
+        # Inherited by the processes that this thread starts: what becomes of them at Ctrl-C is decided here alone.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        while (order := self._orders.get()) is not None:
+            work, done = order
+            try:
+                done.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - reaches whoever waits for the work
+                done.set_exception(error)
+
+
 class VllmScorer(BatchScorer):
     """Scores solutions with a reward model in vLLM, many at once; use `load`.
 
@@ -42,15 +73,23 @@ class VllmScorer(BatchScorer):
         format: how the model reads a solution.
         info: who scores.
         options: how it runs.
+        worker: the thread that started it.
         log: where vLLM writes what happens to it.
     """
 
     def __init__(
-        self, llm: Any, format: RewardFormat, info: EngineInfo, options: ScoringOptions, log: TemporaryDirectory[str]
+        self,
+        llm: Any,
+        format: RewardFormat,
+        info: EngineInfo,
+        options: ScoringOptions,
+        worker: _Worker,
+        log: TemporaryDirectory[str],
     ) -> None:
         super().__init__(llm.get_tokenizer(), format, reduce=options.reduce, max_batch=options.max_batch)
         self._llm = llm
         self._info = info
+        self._worker = worker
         self._log = log
         self._running = threading.Lock()
 
@@ -83,14 +122,21 @@ class VllmScorer(BatchScorer):
         chosen, running = options or ScoringOptions(), how or VllmOptions()
         scratch = TemporaryDirectory[str](prefix="actorcritic-vllm-")
         log = Path(scratch.name) / "vllm.log"
-        try:
+        worker = _Worker()
+
+        def start() -> Any:
             with starting(log, running):
-                llm = importlib.import_module("vllm").LLM(**_arguments(source, format, chosen, running))
+                return importlib.import_module("vllm").LLM(**_arguments(source, format, chosen, running))
+
+        try:
+            llm = worker.do(start).result()
         except InputError:
+            worker.end()
             scratch.cleanup()
             raise
         except Exception as error:  # whatever vLLM fails of while loading, it cannot be used
             why = explain(root_cause(log) or str(error) or type(error).__name__)
+            worker.end()
             scratch.cleanup()
             raise EngineUnavailable(f"vLLM cannot run {source}: {why}") from error
         config = llm.llm_engine.model_config
@@ -103,7 +149,7 @@ class VllmScorer(BatchScorer):
             licence=chosen.licence,
             capabilities=Capabilities(token_ids=True, exact_counts=True),
         )
-        return cls(llm, format, info, chosen, scratch)
+        return cls(llm, format, info, chosen, worker, scratch)
 
     @property
     def info(self) -> EngineInfo:
@@ -132,9 +178,10 @@ class VllmScorer(BatchScorer):
         llm, task = self._llm, _TASKS[self._format.head]
         params = importlib.import_module("vllm").PoolingParams(use_activation=True)
         died: type[Exception] = importlib.import_module("vllm.v1.engine.exceptions").EngineDeadError
-        work = _in_thread(lambda: llm.encode(prompts, params, pooling_task=task, use_tqdm=False))
+        work = self._worker.do(lambda: llm.encode(prompts, params, pooling_task=task, use_tqdm=False))
         while not wait_for([work], timeout=_LOOK).done:
             if _is_dead(llm.llm_engine.engine_core):
+                _release(llm.llm_engine.engine_core)
                 raise EngineUnavailable(self._why())
         try:
             return [answer.outputs.data.tolist() for answer in work.result()]
@@ -152,24 +199,10 @@ class VllmScorer(BatchScorer):
             if self._llm is None:
                 return
             core = self._llm.llm_engine.engine_core
-            _release(core)
             end_vllm(core, core)
+            self._worker.end()
             self._llm = None
             self._log.cleanup()
-
-
-def _in_thread(work: Callable[[], Any]) -> Future[Any]:
-    """Start some work in a thread of its own, for whose end nobody has to wait."""
-    done: Future[Any] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - reaches whoever waits for the work
-            done.set_exception(error)
-
-    threading.Thread(target=run, name="vllm-pooling", daemon=True).start()
-    return done
 
 
 def _is_dead(core: Any) -> bool:
@@ -180,10 +213,10 @@ def _is_dead(core: Any) -> bool:
 
 
 def _release(core: Any) -> None:
-    """Let a thread go on that waits for the answer of a process that is dead; it would wait for ever."""
+    """Let the worker go on that waits for an answer of a process that is dead; it would wait for ever."""
     answers = getattr(core, "outputs_queue", None)
-    if answers is not None and _is_dead(core):
-        answers.put_nowait(EngineUnavailable("the engine is closed"))
+    if answers is not None:
+        answers.put_nowait(EngineUnavailable("the process is dead"))
 
 
 def _at_marks(given: Sequence[Sequence[float]], item: Scoring) -> list[float]:
