@@ -313,30 +313,38 @@ async def _make(settings: dict[str, object], file: Path) -> None:
     """Make a game in a process of its own; it appears under its name when it is whole.
 
     Raises:
-        EnvironmentFault: the maker failed, or took too long.
+        EnvironmentFault: the maker failed or took too long, or the folder cannot be written.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".making-") as folder:
-        made = Path(folder) / file.name
-        maker = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "actorcritic.environments.textworld_maker", json.dumps(settings), str(made)),
-            env={**os.environ, "PYTHONHASHSEED": "0"},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(PATIENCE):
-                _, complaint = await maker.communicate()
-        except TimeoutError as error:
-            raise EnvironmentFault(f"TextWorld took more than {PATIENCE:g} seconds to make {file.stem}") from error
-        finally:
-            if maker.returncode is None:
-                maker.kill()
-                await maker.wait()
-        if maker.returncode != 0:
-            last = complaint.decode(errors="replace").strip().splitlines()[-1:]
-            raise EnvironmentFault(f"TextWorld could not make {file.stem}: {' '.join(last) or 'no reason given'}")
-        # The description first: a game that is there is whole.
-        for part in (made.with_suffix(".json"), made):
-            part.replace(file.with_name(part.name))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=file.parent, prefix=".making-") as folder:
+            made = Path(folder) / file.name
+            await _run_maker(settings, made)
+            # The description first: a game that is there is whole.
+            for part in (made.with_suffix(".json"), made):
+                part.replace(file.with_name(part.name))
+    except OSError as error:
+        raise EnvironmentFault(f"no game can be kept in {file.parent}: {error}") from error
+
+
+async def _run_maker(settings: dict[str, object], file: Path) -> None:
+    """Run the process that makes a game, and see that it ends."""
+    maker = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "actorcritic.environments.textworld_maker", json.dumps(settings), str(file)),
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            _, complaint = await maker.communicate()
+    except TimeoutError as error:
+        raise EnvironmentFault(f"TextWorld took more than {PATIENCE:g} seconds to make {file.stem}") from error
+    finally:
+        if maker.returncode is None:
+            maker.kill()
+            await maker.wait()
+    if maker.returncode != 0:
+        last = complaint.decode(errors="replace").strip().splitlines()[-1:]
+        raise EnvironmentFault(f"TextWorld could not make {file.stem}: {' '.join(last) or 'no reason given'}")

@@ -195,6 +195,13 @@ async def test_a_maker_that_fails_or_hangs_leaves_nothing(monkeypatch: pytest.Mo
         assert list((tmp_path / "games").rglob("*.*8")) == list((tmp_path / "games").rglob(".making*")) == []
 
 
+async def test_a_folder_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "games").write_text("a file")
+    monkeypatch.setattr(textworld, "version", lambda name: "1")
+    with pytest.raises(EnvironmentFault, match="no game can be kept in"):
+        await TextWorldGames(tmp_path / "games").problem("easy", 1)
+
+
 # --- real games ----------------------------------------------------------------------------------------------------
 
 
