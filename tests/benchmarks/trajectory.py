@@ -1,12 +1,13 @@
-"""What the log costs: events per second, its share of a run's time, and whether memory grows with the run.
+"""What the log costs: events per second, bytes, its share of a run's time, and whether memory grows with the run.
 
     python -m tests.benchmarks.trajectory [--events 20000] [--calls 4000] [--trajectories 100000] [--problems 40]
 
 Speed: bare events, and calls with 200 token ids and log-probabilities, written to a real file by one writer, best of
-three. Share: `FileRecorder.record` and the making of its payloads, as part of the processor time of `best-of-n` with
-the embedded pair; held: how long they kept the event loop, waiting for the interpreter after each write included, as
-part of the run's seconds. Memory: what the process holds after so many trajectories over what it held after a tenth of
-them, while writing, and while reading the same folder as episodes. The last line is JSON.
+three. Size: bytes on disk of such an event, and of a problem of the run below: its log, and its three tables as Parquet
+(extra `table`; null without it). Share: `FileRecorder.record` and the making of its payloads, as part of the processor
+time of `best-of-n` with the embedded pair; held: how long they kept the event loop, waiting for the interpreter after
+each write included, as part of the run's seconds. Memory: what the process holds after so many trajectories over what
+it held after a tenth of them, while writing, and while reading the same folder as episodes. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,7 +36,8 @@ from actorcritic.tasks.sources import draw_problems
 from actorcritic.trajectory.episodes import read_episodes
 from actorcritic.trajectory.events import Kind
 from actorcritic.trajectory.journal import TrajectoryJournal
-from actorcritic.trajectory.recorder import FileRecorder, create_run
+from actorcritic.trajectory.recorder import EVENTS, FileRecorder, create_run
+from actorcritic.trajectory.table import write_tables
 from actorcritic.types import (
     Action,
     FinishReason,
@@ -85,8 +88,8 @@ def make_call(tokens: int, seed: int = 0) -> Call:
     )
 
 
-def speed(folder: Path, count: int, write: Callable[[TrajectoryJournal], None]) -> float:
-    """Return the best of three: events per second that one writer brings into a file."""
+def speed(folder: Path, count: int, write: Callable[[TrajectoryJournal], None]) -> tuple[float, float]:
+    """Return the best of three, events per second that one writer brings into a file, and the bytes of an event."""
     best = 0.0
     for turn in range(3):
         with FileRecorder(folder, f"turn-{turn}") as recorder:
@@ -95,7 +98,15 @@ def speed(folder: Path, count: int, write: Callable[[TrajectoryJournal], None]) 
             for _ in range(count):
                 write(journal)
             best = max(best, count / (time.perf_counter() - start))
-    return best
+    return best, recorder.path.stat().st_size / count
+
+
+def sizes(folder: Path, problems: int) -> tuple[float, float | None]:
+    """Return the bytes of a run per problem: of its events, and of its tables as Parquet where the extra is there."""
+    log = sum(path.stat().st_size for path in (folder / EVENTS).iterdir())
+    if find_spec("pyarrow") is None:
+        return log / problems, None
+    return log / problems, sum(path.stat().st_size for path in write_tables(folder).values()) / problems
 
 
 class Timed(TrajectoryJournal):
@@ -213,16 +224,26 @@ def main() -> None:
         writing, reading = memory(folder / "memory", options.trajectories)
         sys.stderr.write(f"grown by {writing} MB while writing and {reading} MB while reading\n")
         create_run(folder, run="r", config={}, problems=[], created="t")
-        bare = speed(folder, options.events, lambda journal: journal.note(Kind.BUDGET, TRIAL, {"limit": "tokens"}))
-        calls = speed(folder, options.calls, lambda journal: journal.called(TRIAL, call))
-        sys.stderr.write(f"{bare:.0f} bare events and {calls:.0f} calls per second\n")
+        bare, bare_bytes = speed(
+            folder, options.events, lambda journal: journal.note(Kind.BUDGET, TRIAL, {"limit": "tokens"})
+        )
+        calls, call_bytes = speed(folder, options.calls, lambda log: log.called(TRIAL, call))
+        sys.stderr.write(
+            f"{bare:.0f} bare events and {calls:.0f} calls per second, of {bare_bytes:.0f} and {call_bytes:.0f} bytes\n"
+        )
         part, held = asyncio.run(share(folder / "share", options.problems))
         sys.stderr.write(f"{part:.2%} of a run's processor time, {held:.2%} of its seconds\n")
+        log, tables = sizes(folder / "share", options.problems)
+        sys.stderr.write(f"{log:.0f} bytes per trajectory, {tables or 0:.0f} as Parquet\n")
     print(
         json.dumps(
             {
                 "events_per_second": round(bare),
                 "call_events_per_second": round(calls),
+                "bytes_per_event": round(bare_bytes),
+                "bytes_per_call_event": round(call_bytes),
+                "bytes_per_trajectory": round(log),
+                "bytes_per_trajectory_parquet": None if tables is None else round(tables),
                 "share_of_run": round(part, 5),
                 "held_of_run": round(held, 5),
                 "memory_growth_mb": max(writing, reading),
