@@ -73,7 +73,6 @@ def explore(  # noqa: PLR0913 - one parameter per option of the command
     if resume is not None:
         if environment or out is not None:
             raise InputError("--resume takes everything from the run folder: leave out --environment and --out")
-        say_torn(resume)
         config, place, problems = _take_up(resume)
     else:
         config = ExploreConfig(
@@ -130,6 +129,7 @@ def _take_up(folder: Path) -> tuple[ExploreConfig, NamedEnvironment, list[Proble
         found = read_config(folder)
         if found is None:
             raise InputError(f"{folder} is no run of explore")
+        say_torn(folder)
         return *found, [problem for problem, _ in read_problems(folder)]
     except RecordError as error:
         raise InputError(str(error)) from error
