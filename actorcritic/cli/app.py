@@ -10,7 +10,7 @@ import sys
 import typer
 from typer.exceptions import Abort, TyperException
 
-from actorcritic.cli import bench, collect, critic_eval, explore, export, improve, models, solve, table, train
+from actorcritic.cli import bench, collect, critic_eval, explore, export, improve, models, solve, table, train, tree
 from actorcritic.errors import ActorCriticError
 
 __all__ = ["app", "main", "run"]
@@ -30,6 +30,7 @@ app.command("export")(export.export)
 app.command("train")(train.train)
 app.command("improve")(improve.improve)
 app.command("critic-eval")(critic_eval.critic_eval)
+app.command("tree")(tree.tree)
 app.command("query")(table.query)
 app.command("table")(table.table)
 app.add_typer(models.app, name="models")

@@ -48,3 +48,14 @@ async def test_a_cut_off_completion_is_not_remembered() -> None:
 def test_an_engine_without_seeds_is_refused() -> None:
     with pytest.raises(InputError, match="same seed"):
         MemoEngine(ScriptedEngine([], capabilities=replace(ALL_CAPABILITIES, seeds=False)))
+
+
+async def test_what_was_said_in_an_earlier_life_is_remembered() -> None:
+    before, inner = ScriptedEngine(echo), ScriptedEngine(echo)
+    engine = MemoEngine(inner)
+    engine.remember(REQUEST, await before.generate(REQUEST))
+    short = replace(REQUEST, max_tokens=1, seed=9)
+    engine.remember(short, await before.generate(short))
+    assert (await engine.generate(REQUEST)).text == "one two 1" and not inner.calls
+    await engine.generate(replace(REQUEST, seed=9))
+    assert len(inner.calls) == 1, "one that was cut off is no answer"
