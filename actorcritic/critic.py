@@ -57,6 +57,11 @@ class ModelCritic:
         self.sampling = sampling
         self.retries = retries
 
+    @property
+    def repeatable(self) -> bool:
+        """See `RepeatableCritic.repeatable`."""
+        return self.sampling.temperature == 0
+
     async def critique(self, problem: Problem, solution: Solution, *, meter: Meter) -> Critique:
         """See `Critic.critique`."""
         capabilities = self.engine.info.capabilities

@@ -38,6 +38,7 @@ __all__ = [
     "Meter",
     "OpenEnvironment",
     "RemoteEncoder",
+    "RepeatableCritic",
     "ResidentActor",
     "RewardModel",
     "SnapshotEnvironment",
@@ -239,6 +240,16 @@ class Critic(Protocol):
 
     async def critique(self, problem: Problem, solution: Solution, *, meter: Meter) -> Critique:
         """Judge every step of a whole or partial solution; what cannot be read is unscored."""
+        ...
+
+
+@runtime_checkable
+class RepeatableCritic(Critic, Protocol):
+    """A critic that may say that it repeats itself; a search then asks it about the same solution only once."""
+
+    @property
+    def repeatable(self) -> bool:
+        """True where it says the same of the same solution every time, as a greedy model does."""
         ...
 
 

@@ -22,6 +22,7 @@ from actorcritic.budget import Lease, Ledger, Spend
 from actorcritic.codec import decode, encode
 from actorcritic.errors import BudgetExhausted
 from actorcritic.exploration import out_of_budget
+from actorcritic.graphs.critique_memory import CritiqueMemory
 from actorcritic.graphs.journals import StreamJournal, TeeJournal, go_back, next_seq_of
 from actorcritic.graphs.results import record_of
 from actorcritic.graphs.scoring import score, wants_reward
@@ -164,6 +165,10 @@ class _Loop:
         progress, session = self.open(state)
         trial, solution, critic = progress.trial, progress.solution, self.critic
         assert trial is not None and solution is not None and critic is not None  # see `after_move`
+        said = CritiqueMemory(critic, session.attempts).recall(trial, solution)
+        if said is not None:
+            session.brought(trial, said)
+            return _saved(replace(progress, critique=said), session)
 
         async def call(lease: Lease) -> Critique | None:
             meter = session.meter(trial, lease)

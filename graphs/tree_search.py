@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from functools import partial
 from itertools import islice
 from typing import TypedDict
 
@@ -27,9 +26,8 @@ from actorcritic.graphs.results import record_of
 from actorcritic.graphs.session import Journal, ProblemResult, Session, SilentJournal, Watch
 from actorcritic.graphs.settings import SearchSettings, check_roles
 from actorcritic.graphs.trial import Attempt, TrialGraph, TrialRun, trial_graph
-from actorcritic.protocols import Actor, Critic, RepeatableCritic, ResidentActor
+from actorcritic.protocols import Actor, Critic, ResidentActor
 from actorcritic.records import ProblemInput, problem_of, problem_record
-from actorcritic.search.policy import ORACLE
 from actorcritic.search.strategies import parse_strategy
 from actorcritic.tasks.checkers import vote_key
 from actorcritic.types import Failure, JsonValue, Problem, StopReason, Trial
@@ -78,16 +76,14 @@ async def search_problem(
     """
     lanes = Lanes(graph if graph is not None else trial_graph(actor, critic, settings.scorers, endless=True))
 
-    repeatable = isinstance(critic, RepeatableCritic) and critic.repeatable
-    memory = CritiqueMemory(session.attempts, settings.width) if repeatable else None
+    memory = CritiqueMemory(critic, session.attempts, settings.width)
 
     async def run(trial: Trial, parent: Attempt | None, lease: Lease) -> Attempt | Failure:
         meter = session.meter(trial, lease)
         problem = with_lessons(session.problem, trial, session.attempts)
-        # What a critic said without lessons or without the oracle, it did not say with them.
-        remember = memory is not None and problem is session.problem and trial.options.get(ORACLE) is not True
-        recall = partial(memory.recall, trial.id) if memory is not None and remember else None
-        begun = TrialRun(problem=problem, trial=trial, parent=parent, meter=meter, emit=session.brought, recall=recall)
+        begun = TrialRun(
+            problem=problem, trial=trial, parent=parent, meter=meter, emit=session.brought, recall=memory.recall
+        )
         ended = await lanes.run(begun)
         if ended.solution is None:
             assert ended.failure is not None  # a trial ends with one or the other

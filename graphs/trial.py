@@ -7,9 +7,9 @@ knows no policy; it is never checkpointed itself, since the trajectory log is wh
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypedDict
+from typing import Protocol, TypeAlias, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -38,6 +38,7 @@ from actorcritic.types import (
 __all__ = [
     "Attempt",
     "Emit",
+    "Recall",
     "TrialGraph",
     "TrialRun",
     "TrialState",
@@ -57,6 +58,10 @@ class Emit(Protocol):
     def __call__(self, trial: Trial, payload: Payload) -> None:
         """Take a solution, a critique, a reward or a failure of a trial."""
         ...
+
+
+Recall: TypeAlias = Callable[[Trial, Solution], Critique | None]
+"""Returns what the critic said of the same solution before; None = it has to be asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +85,8 @@ class TrialRun:
     parent: Attempt | None = None
     meter: Meter
     emit: Emit
+    recall: Recall | None = None
+    """What the critic has said already; None = it is asked every time."""
     solution: Solution | None = None
     critique: Critique | None = None
     """None = nobody was asked, or it failed."""
@@ -183,6 +190,10 @@ def trial_graph(
     async def critic_node(state: TrialState) -> TrialState:
         run = state["run"]
         assert critic is not None and run.solution is not None  # the routing below leads here only with both
+        said = run.recall(run.trial, run.solution) if run.recall is not None else None
+        if said is not None:
+            run.emit(run.trial, said)
+            return {"run": replace(run, critique=said)}
         critique = await judge(critic, run.problem, run.trial, run.solution, run.meter, run.emit, rewarders)
         return {"run": replace(run, critique=critique)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -44,7 +45,8 @@ async def test_goes_from_a_problem_to_an_answer() -> None:
     result: Any = end["result"]
     assert result["stopped_by"] == "accepted" and end["answer"] == result["solution"]["steps"][-1]["text"]
     assert result["critique"]["first_error"] is None and result["correct"] is None
-    assert result["usage"]["actor"]["calls"] == result["usage"]["critic"]["calls"] == result["attempts"]
+    # The critic is asked about each solution once, however often the actor writes it.
+    assert result["usage"]["actor"]["calls"] == result["attempts"] > result["usage"]["critic"]["calls"]
     assert end["progress"] is None
 
 
@@ -183,7 +185,9 @@ class Log:
 
 async def test_time_travel_makes_a_fork_in_the_log() -> None:
     log, (actor, critic) = Log(), world()
-    travelled = refinement_graph(actor, critic, settings("revise:rounds=4"), journal=log.journal)
+    # Under this seed no solution is written twice, so that every trial asks the critic.
+    how = replace(settings("revise:rounds=4"), seed=2)
+    travelled = refinement_graph(actor, critic, how, journal=log.journal)
     travelled.checkpointer = InMemorySaver()
     thread: Any = {"configurable": {"thread_id": "t"}}
     whole: Any = (await travelled.ainvoke({"problem": TEXT}, thread))["result"]
