@@ -107,9 +107,9 @@ def training_notes(recipe: Recipe, runtime: Runtime) -> str:
             rows.append(f"| {role} {at} | {steps:,} | {tokens / 1e6:.1f} M | {stage.schedule.rate:g} |")
     again = ", and as many with revisions after it" if len(recipe.critic_stages) > 1 else ""
     return (
-        f"`python -m actorcritic.training.embedded`, on {runtime.device} with {runtime.threads} thread(s), matrix "
-        f"products in {runtime.precision}; {recipe.pool_size:,} attempts of the actor per family before its last "
-        f"stage{again}.\n\n" + "\n".join(rows)
+        f"`python -m actorcritic.training.embedded --families {','.join(recipe.knows)}`, on {runtime.device} with "
+        f"{runtime.threads} thread(s), matrix products in {runtime.precision}; {recipe.pool_size:,} attempts of the actor "
+        f"per family before its last stage{again}.\n\n" + "\n".join(rows)
     )
 
 
