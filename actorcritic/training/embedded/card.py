@@ -108,8 +108,8 @@ def training_notes(recipe: Recipe, runtime: Runtime) -> str:
     again = ", and as many with revisions after it" if len(recipe.critic_stages) > 1 else ""
     return (
         f"`python -m actorcritic.training.embedded --families {','.join(recipe.knows)}`, on {runtime.device} with "
-        f"{runtime.threads} thread(s), matrix products in {runtime.precision}; {recipe.pool_size:,} attempts of the actor "
-        f"per family before its last stage{again}.\n\n" + "\n".join(rows)
+        f"{runtime.threads} thread(s), matrix products in {runtime.precision}; {recipe.pool_size:,} attempts of the "
+        f"actor per family before its last stage{again}.\n\n" + "\n".join(rows)
     )
 
 
