@@ -252,11 +252,12 @@ async def test_many_worlds_are_opened_at_once_in_a_fresh_process(folder: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a game takes seconds to make, where the machine has them
 @pytest.mark.parametrize("level", LEVELS)
 async def test_games_can_be_won_in_time_by_textworlds_own_walkthrough(folder: Path, level: str) -> None:
     games = TextWorldGames(folder)
     for split in ("train", "dev", "test"):
-        for seed in game_seeds(level, split, 3):
+        for seed in game_seeds(level, split, 2 if level == "easy" else 1):
             world = await games.open(await games.problem(level, seed))
             await world.reset()
             earned, last = 0.0, None
