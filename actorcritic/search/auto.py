@@ -14,6 +14,7 @@ from typing import Any, ClassVar, cast
 
 from actorcritic.search.ab_mcts import AbMcts
 from actorcritic.search.base import ACCEPT, SAMPLING, TreePolicy
+from actorcritic.search.correcting import LOCATE
 from actorcritic.search.mcts import Mcts
 from actorcritic.search.options import Option, OptionValue, choice, integer, number
 from actorcritic.search.ranking import critic_value, passes
@@ -38,6 +39,8 @@ class Auto(TreePolicy):
         number("threshold", 0.1, "mean promise of the probes from which a problem counts as easy", low=0, high=1),
         choice("easy", ("revise", "refine"), "what is done with an easy problem"),
         choice("hard", ("mcts", "ab-mcts"), "what is done with a hard one"),
+        LOCATE,
+        choice("gate", ("critic", "always"), "what is worked on again, unless by revise, which needs a located error"),
         ACCEPT,
         integer("n", None, "number of trials, the probes among them"),
         *SAMPLING,
@@ -88,8 +91,9 @@ class Auto(TreePolicy):
         if policy.COUNT is not None:
             options[policy.COUNT] = self.options["n"]
         if policy in (Revise, Refine):
-            return {**options, "accept": self._accept}
-        options["stop_at"] = self._accept
+            own = "locate" if policy is Revise else "gate"
+            return {**options, "accept": self._accept, own: self.options[own]}
+        options |= {"stop_at": self._accept, "locate": self.options["locate"], "gate": self.options["gate"]}
         if policy is Mcts:
             # The root must have room for the probes.
             options["expand"] = max(self._probes, Mcts().options.whole("expand"))

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self, cast
 
 from actorcritic.errors import RecordError
 from actorcritic.search.options import Option, Options, OptionValue, choice, number
-from actorcritic.search.policy import CRITIQUE, REWARD, TEMPERATURE
+from actorcritic.search.policy import CRITIQUE, ORACLE, REWARD, TEMPERATURE
 from actorcritic.search.ranking import REWARDED, Rank, by_critic, by_logprob, check_outcome, passes, score_of
 from actorcritic.search.tree import Node, Status, Tree
 from actorcritic.types import Action, Failure, JsonValue, Outcome, StopReason, Trial
@@ -231,6 +231,8 @@ class TreePolicy(ABC):
             temperature = 0.0
         if temperature is not None:
             options[TEMPERATURE] = temperature
+        if self.options.get("gate") == "oracle":
+            options[ORACLE] = True
         return options
 
     def _scoring(self) -> dict[str, JsonValue]:

@@ -4,7 +4,8 @@
 solutions leave the beams. With `lookahead` = k a prefix counts what the critic says of it after k more steps at
 temperature 0, which are not kept; only they are judged, and one that finishes may be the answer. Deviations: equal
 texts are not merged, since a policy sees none; the sampling temperature is the actor's own unless given (0.8 in the
-reference implementation); while budget is left, the next search begins.
+reference implementation); while budget is left, the next search begins. No step is revised or refined: a prefix that is
+judged wrong gives its place to a better one.
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ class Formula:
     power: float
     prior: bool
     """Whether the bonus is in proportion to the child's prior probability."""
+    again: bool = False
+    """Whether the mean value is divided by the child's visits once more."""
 
 
 FORMULAS: Mapping[str, Formula] = {
@@ -34,5 +36,7 @@ FORMULAS: Mapping[str, Formula] = {
     "uct": Formula(constant="c_uct", growth=math.log, shift=0, power=0.5, prior=False),
     # Putta et al. 2024 (Agent Q, arXiv 2408.07199), equation 7.
     "agent-q": Formula(constant="c_exp", growth=math.log, shift=1, power=0.5, prior=False),
+    # Zhou et al. 2023 (LATS, arXiv 2310.04406) as their program has it: uct over a mean that is averaged twice.
+    "lats-code": Formula(constant="c_uct", growth=math.log, shift=0, power=0.5, prior=False, again=True),
 }
 """Every formula by its name."""

@@ -1,10 +1,11 @@
 """Monte-Carlo tree search over whole solutions or steps (UCT, PUCT; Agent Q, arXiv 2408.07199; LATS, arXiv 2310.04406).
 
 A solution node's children revise or rewrite it, a step node's children add one step. A node's value is its score, or
-that of a rollout to the end; it is backed up as a running mean. Trials in flight count as visits of value 0
-(virtual loss). `alpha` < 1 mixes in Agent Q's rank value; `reflections` are those of LATS. Deviations: a finished, an
-accepted or an unscored node is not entered again, since nothing new can come of it; when nothing is left to enter, the
-root gets another child.
+that of a rollout to the end; it is backed up as a running mean. Trials in flight count as visits of value 0 (virtual
+loss). `alpha` < 1 mixes in Agent Q's rank value; `reflections` are those of LATS. Deviations: the defaults are PUCT and
+the mean alone, Agent Q's are `selection=agent-q,alpha=0.5`; a finished, an accepted or an unscored node is not entered
+again, since nothing new can come of it; when nothing is left to enter, the root gets another child; equal actions are
+not merged, and LATS's share of equal siblings is no part of a value, since a policy sees no texts.
 """
 
 from __future__ import annotations
@@ -14,45 +15,20 @@ from bisect import insort
 from typing import Any, ClassVar
 
 from actorcritic.search.base import SAMPLING, STOP_AT, TreePolicy
+from actorcritic.search.correcting import GATE, LOCATE, find_cut, lets_through
 from actorcritic.search.formulas import FORMULAS
 from actorcritic.search.lessons import REFLECTIONS, Lessons
 from actorcritic.search.options import Option, OptionValue, choice, integer, number
+from actorcritic.search.places import TreePlace
 from actorcritic.search.policy import CRITIQUE, MAX_STEPS, REVISE_FROM
 from actorcritic.search.ranking import AGGREGATE, SCORE, Rank, critic_value, passes, ranked
 from actorcritic.search.tree import Node, Status
-from actorcritic.types import Action, JsonValue, Outcome, Trial, Verdict
+from actorcritic.types import Action, JsonValue, Outcome, Trial
 
 __all__ = ["Mcts"]
 
 ONE_STEP = {MAX_STEPS: 1}
 """The options of a trial that adds a step."""
-
-
-class _Place:
-    """What selection knows of a node, or of the problem itself, which stands above them all. Mutable.
-
-    One small object per node: all that a way up or down touches lies together.
-    """
-
-    __slots__ = ("decay", "doors", "live", "mean", "node", "pending", "ranked", "up", "used")
-
-    def __init__(self, node: Node, up: _Place | None) -> None:
-        self.node = node
-        """Holds visits and value; the problem's own belongs to no tree."""
-        self.up = up
-        self.pending = 0
-        """Trials in flight at or below it that selection was told of."""
-        self.used = 0
-        """Children that did not fail."""
-        self.live = 0
-        """Children that are in flight or can be entered."""
-        self.doors: list[_Place] = []
-        """Children that can be entered, in the order of asking."""
-        self.mean = 0.0
-        self.decay = 0.0
-        """1 / (n + shift) ** power of the formula."""
-        self.ranked = 0.0
-        """Agent Q's value by rank, kept where `alpha` < 1."""
 
 
 class Mcts(TreePolicy):
@@ -64,6 +40,8 @@ class Mcts(TreePolicy):
     OPTIONS: ClassVar[tuple[Option, ...]] = (
         choice("nodes", ("solution", "step"), "what one node adds"),
         choice("deeper", ("revise", "refine"), "how a wrong solution is worked on; without a located error: refine"),
+        LOCATE,
+        GATE,
         choice("selection", tuple(FORMULAS), "the selection formula"),
         number("c_puct", 1.25, "exploration constant of puct", low=0),
         number("c_uct", math.sqrt(2), "exploration constant of uct", low=0),
@@ -103,10 +81,11 @@ class Mcts(TreePolicy):
         self._ranks_by_critic = self._alpha < 1 and self.options.text("rank") == "critic"
         self._lessons = Lessons(self.options.whole("reflections"))
         self._revises = self.options.text("deeper") == "revise"
-        self._root = _Place(Node(trial=Trial(id=-1, action=Action.PROPOSE)), None)
+        self._gate = self.options.text("gate")
+        self._root = TreePlace(Node(trial=Trial(id=-1, action=Action.PROPOSE)), None)
         self._places = [self._root]
         """Trial i has place i + 1."""
-        self._unannounced: list[_Place] = []
+        self._unannounced: list[TreePlace] = []
         """Asked since the last selection, so not yet counted as pending: a search in turn never has to."""
         self._rollouts: list[int] = []
         """Trials whose rollout is still to be asked."""
@@ -134,17 +113,17 @@ class Mcts(TreePolicy):
 
     def _asked(self, node: Node) -> None:
         parent = node.trial.parent
-        place = _Place(node, self._root if parent is None else self._places[parent + 1])
+        place = TreePlace(node, self._root if parent is None else self._places[parent + 1])
         self._places.append(place)
         self._unannounced.append(place)
 
-    def _select(self) -> _Place | None:
+    def _select(self) -> TreePlace | None:
         """Return the node to expand; None while everything below waits for trials in flight."""
         for place in self._unannounced:
             self._count(place, 1, None)
         self._unannounced.clear()
         expand, root = self._expand, self._root
-        blocked: set[_Place] = set()
+        blocked: set[TreePlace] = set()
         while True:
             place = root
             # Most nodes on the way are full and alive, and need no closer look.
@@ -159,7 +138,7 @@ class Mcts(TreePolicy):
                 return None
             blocked.add(place)
 
-    def _has_room(self, place: _Place) -> bool:
+    def _has_room(self, place: TreePlace) -> bool:
         """Return whether a node may have another child."""
         used = place.used
         if used < self._expand and used < self._widening(place):
@@ -167,13 +146,13 @@ class Mcts(TreePolicy):
         # With nothing left to enter below it, a node grows by one more; the root even beyond `expand`.
         return not place.live and (used < self._expand or place is self._root)
 
-    def _widening(self, place: _Place) -> float:
+    def _widening(self, place: TreePlace) -> float:
         """Return how many children progressive widening allows by now."""
         if self._pw_alpha is None:
             return self._expand
         return max(1.0, self._pw_c * math.pow(place.node.visits, self._pw_alpha))
 
-    def _best_child(self, place: _Place, blocked: set[_Place]) -> _Place | None:
+    def _best_child(self, place: TreePlace, blocked: set[TreePlace]) -> TreePlace | None:
         """Return the child with the highest mean plus bonus; a tie goes to the earlier one."""
         doors = place.doors
         if blocked:
@@ -193,7 +172,7 @@ class Mcts(TreePolicy):
                 best, highest = child, score
         return best
 
-    def _best_mixed(self, doors: list[_Place], scale: float) -> _Place:
+    def _best_mixed(self, doors: list[TreePlace], scale: float) -> TreePlace:
         """As `_best_child`, with priors and rank values of the children's own."""
         alpha = self._alpha
         priors = self._priors(doors) if self._formula.prior else [1.0] * len(doors)
@@ -204,7 +183,7 @@ class Mcts(TreePolicy):
 
         return doors[max(range(len(doors)), key=score)]
 
-    def _priors(self, doors: list[_Place]) -> list[float]:
+    def _priors(self, doors: list[TreePlace]) -> list[float]:
         """Return the children's prior probabilities: equal, or in proportion to the actor's own per token."""
         if not self._weigh_priors:
             return [1 / len(doors)] * len(doors)
@@ -215,26 +194,27 @@ class Mcts(TreePolicy):
 
     # --- expand ----------------------------------------------------------------------------------------------------
 
-    def _child_of(self, place: _Place) -> Trial:
+    def _child_of(self, place: TreePlace) -> Trial:
         """Return the trial that gives a node another child."""
         if place is self._root:
             return self._trial(Action.PROPOSE, None, ONE_STEP) if self._steps else self._trial(Action.PROPOSE)
         parent, outcome = place.node.trial.id, place.node.outcome
         if self._steps:
             return self._trial(Action.EXTEND, parent, ONE_STEP)
-        if not self._revises or outcome is None or outcome.first_error is None:
+        cut = None if outcome is None or not self._revises else find_cut(outcome, self.options.text("locate"))
+        if cut is None:
             return self._trial(Action.REFINE, parent)
-        return self._trial(Action.REVISE, parent, {REVISE_FROM: outcome.first_error})
+        return self._trial(Action.REVISE, parent, {REVISE_FROM: cut})
 
     # --- back up ---------------------------------------------------------------------------------------------------
 
-    def _count(self, start: _Place, flying: int, value: float | None) -> None:
+    def _count(self, start: TreePlace, flying: int, value: float | None) -> None:
         """Go from a node up to the root: change what is in flight, back a value up where there is one.
 
         What selection reads is worked out here, since a node is passed on the way up more seldom than it is compared.
         """
-        loss, shift, power = self._loss, self._formula.shift, -self._formula.power
-        place: _Place | None = start
+        loss, shift, power, again = self._loss, self._formula.shift, -self._formula.power, self._formula.again
+        place: TreePlace | None = start
         while place is not None:
             node = place.node
             if flying:
@@ -244,11 +224,11 @@ class Mcts(TreePolicy):
                 node.value += value
             n = node.visits + loss * place.pending if place.pending else node.visits
             if n:
-                place.mean = node.value / n
+                place.mean = node.value / (n * n if again else n)
                 place.decay = (n + shift) ** power
             place = place.up
 
-    def _land(self, place: _Place, value: float | None) -> None:
+    def _land(self, place: TreePlace, value: float | None) -> None:
         """Count a trial as no longer in flight, and back up its value where it has one."""
         if place in self._unannounced:
             self._unannounced.remove(place)
@@ -306,16 +286,16 @@ class Mcts(TreePolicy):
             return not passes(outcome, self._stop_at)
         return value < (1.0 if self._stop_at is None else self._stop_at)
 
-    def _promises(self, place: _Place) -> bool:
+    def _promises(self, place: TreePlace) -> bool:
         """Return whether something new can come of working on a node."""
         node = place.node
         if self._max_depth is not None and self.tree.depth(node.id) + 1 >= self._max_depth:
             return False
         if node.outcome is None:
             return False
-        return not node.outcome.complete if self._steps else node.outcome.verdict is Verdict.INCORRECT
+        return not node.outcome.complete if self._steps else lets_through(node.outcome, self._gate)
 
-    def _rank_siblings(self, place: _Place) -> None:
+    def _rank_siblings(self, place: TreePlace) -> None:
         """Set Agent Q's rank values among siblings: (K - rank) / (K - 1), rank 1 the critic's best; 1 for K = 1."""
         scored: list[tuple[float, int]] = []
         for child in self.tree.children(place.node.parent):
@@ -329,12 +309,12 @@ class Mcts(TreePolicy):
         for rank, (_, child) in enumerate(sorted(scored)):
             self._places[child].ranked = (last - rank) / last if last else 1.0
 
-    def _open_above(self, rollout: _Place, scored: bool) -> None:
+    def _open_above(self, rollout: TreePlace, scored: bool) -> None:
         """Open or close the step that a rollout was made for."""
         assert rollout.up is not None  # a rollout starts from a step
         self._open(rollout.up, scored and self._promises(rollout.up))
 
-    def _open(self, place: _Place, promising: bool) -> None:
+    def _open(self, place: TreePlace, promising: bool) -> None:
         """Let a node be entered, or close it, and with it every ancestor below which nothing is left to do."""
         up = place.up
         if promising and up is not None:

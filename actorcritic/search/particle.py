@@ -3,7 +3,8 @@
 `n` particles get one step each; then all of them, finished ones included, are drawn anew with weights
 softmax(logit(score) / weight_temperature). With `gibbs_rounds` > 1 one particle drawn by the same weights is kept as
 the reference of the next round, where it takes place 0 step by step. A particle without a score is not drawn unless
-none has one. Deviations: four resampling methods; the sampling temperature is the actor's own unless given.
+none has one. Deviations: four resampling methods; the sampling temperature is the actor's own unless given. No step is
+revised or refined: a particle's weight speaks of what the actor itself would write, and a low one is not drawn again.
 """
 
 from __future__ import annotations

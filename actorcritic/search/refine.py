@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from actorcritic.search.base import ACCEPT, SAMPLING, TreePolicy
+from actorcritic.search.correcting import GATE, lets_through
 from actorcritic.search.options import Option, OptionValue, choice, integer
-from actorcritic.search.policy import ORACLE
 from actorcritic.search.ranking import Rank, Votes, passes
 from actorcritic.search.tree import Node, Tree
-from actorcritic.types import Action, JsonValue, Outcome, Trial, Verdict
+from actorcritic.types import Action, JsonValue, Outcome, Trial
 
 __all__ = ["Refine"]
 
@@ -26,11 +26,7 @@ class Refine(TreePolicy):
 
     NAME = "refine"
     OPTIONS: ClassVar[tuple[Option, ...]] = (
-        choice(
-            "gate",
-            ("critic", "always", "oracle"),
-            "what is refined: what the critic calls wrong, everything, or what is wrong by the gold answer",
-        ),
+        GATE,
         integer("max_rounds", 2, "refinements of one attempt before a fresh one", low=0),
         choice(
             "select",
@@ -61,28 +57,21 @@ class Refine(TreePolicy):
         return super().best if winner is None else winner
 
     def _next(self) -> Trial:
-        oracle: dict[str, JsonValue] = {ORACLE: True} if self.gate == "oracle" else {}
         if not self._waiting:
-            return self._trial(Action.PROPOSE, extra=oracle)
-        return self._trial(Action.REFINE, self._waiting.pop(0), oracle)
+            return self._trial(Action.PROPOSE)
+        return self._trial(Action.REFINE, self._waiting.pop(0))
 
     def _told(self, node: Node, outcome: Outcome) -> None:
         # A vote needs all attempts: an accepted one is merely not refined further.
         if self._passes(outcome):
             if self.select == "critic":
                 self._stop("accepted")
-        elif self._wrong(outcome) and self.tree.depth(node.id) < self.max_rounds:
+        elif lets_through(outcome, self.gate) and self.tree.depth(node.id) < self.max_rounds:
             self._waiting.append(node.id)
 
     def _passes(self, outcome: Outcome) -> bool:
         """Return whether this version needs no refinement; with `gate=always` none is good enough."""
         return self.gate != "always" and passes(outcome, self.accept)
-
-    def _wrong(self, outcome: Outcome) -> bool:
-        """Return whether there is a critique to refine with and the gate lets it through; unscored is neither."""
-        if outcome.verdict is Verdict.UNSCORED:
-            return False
-        return self.gate == "always" or outcome.verdict is Verdict.INCORRECT
 
     def _rank(self, outcome: Outcome) -> Rank:
         return (float(self._passes(outcome)), *super()._rank(outcome))

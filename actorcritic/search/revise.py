@@ -1,10 +1,9 @@
 """Revise from the first error: keep the steps before it, write the rest anew with the critique, judge again.
 
 An attempt that stays wrong after `max_revisions` gives way to a fresh one; one that is judged correct ends the search
-from a score of `accept`. With `locate=least-confident` no critic is
-asked: the solution is cut at the step of its least likely token. Not a published recipe as it stands; the critique loop
-is that of Xi et al. 2024 (arXiv 2411.16579), which rewrites the whole solution instead. Chains are independent, so any
-number of them may be in flight.
+from a score of `accept`. With `locate=least-confident` no critic is asked: the solution is cut at the step of its least
+likely token. Not a published recipe as it stands; the critique loop is that of Xi et al. 2024 (arXiv 2411.16579), which
+rewrites the whole solution instead. Chains are independent, so any number of them may be in flight.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from actorcritic.search.base import ACCEPT, SAMPLING, TreePolicy
-from actorcritic.search.options import Option, OptionValue, choice, integer
+from actorcritic.search.correcting import LOCATE, find_cut
+from actorcritic.search.options import Option, OptionValue, integer
 from actorcritic.search.policy import REVISE_FROM
 from actorcritic.search.ranking import Rank, passes
 from actorcritic.search.tree import Node
@@ -26,7 +26,7 @@ class Revise(TreePolicy):
 
     NAME = "revise"
     OPTIONS: ClassVar[tuple[Option, ...]] = (
-        choice("locate", ("critic", "least-confident"), "where a solution is cut"),
+        LOCATE,
         integer("max_revisions", 2, "revisions of one attempt before a fresh one", low=0),
         ACCEPT,
         integer("rounds", None, "number of trials, proposals and revisions together"),
@@ -63,9 +63,8 @@ class Revise(TreePolicy):
         outcome = node.outcome
         if outcome is None:
             return None
-        if not self.needs_critic:
-            return outcome.least_confident
-        return outcome.first_error if outcome.verdict is not Verdict.UNSCORED else None
+        unjudged = self.needs_critic and outcome.verdict is Verdict.UNSCORED
+        return None if unjudged else find_cut(outcome, self.locate)
 
     def _rank(self, outcome: Outcome) -> Rank:
         accepted = self.needs_critic and passes(outcome, self.accept)

@@ -80,6 +80,7 @@ async def test_every_value_of_every_option_works_or_is_refused_before_any_call()
     scored = ("best-of-n", "weighted-vote", "beam", "dvts", "particle", "mcts", "ab-mcts")
     assert {name for name in names if not name.startswith(("revise:", "auto:"))} == {
         *(f"{name}:{option}" for name in scored for option in ("score", "aggregate")),
+        *(f"{name}:{option}" for name in ("mcts", "ab-mcts") for option in ("locate", "gate")),
         *("mcts:prior", "refine:gate"),
     }
 

@@ -92,6 +92,16 @@ async def test_what_gold_calls_right_is_left_alone_whatever_the_critic_says() ->
     assert session.policy.best == 0
 
 
+@pytest.mark.parametrize("strategy", ["mcts:gate=oracle,n=4,expand=1,stop_at=0", "ab-mcts:gate=oracle,n=8,stop_at=0"])
+async def test_gold_decides_what_a_tree_search_works_on(strategy: str) -> None:
+    how = settings(Knowing([False, False, True]), strategy)
+    actor, _ = world()
+    session = new_session(HARD, how, SilentJournal())
+    result = await search_problem(session, actor, says(RIGHT), how)
+    assert (result.stopped_by, result.best, result.attempts) == ("accepted", 2, 3)
+    assert how.oracle(says(RIGHT)) and all(node["trial"]["options"]["oracle"] for node in nodes(session))
+
+
 async def test_a_refinement_is_written_with_the_critics_words() -> None:
     """The actor's prompt holds what the critic said, and nothing of the gold side but the fact that it is asked."""
     actor, _ = world()

@@ -8,8 +8,8 @@ import statistics
 import pytest
 
 from actorcritic.search.ab_mcts import AbMcts
-from actorcritic.types import Action, Outcome, Verdict
-from tests.search.simulation import BROKEN, outcome, shape, tell_all
+from actorcritic.types import Action, Outcome, Trial, Verdict
+from tests.search.simulation import BROKEN, Driver, Random, outcome, shape, tell_all
 
 PROPOSE, REFINE, REVISE = Action.PROPOSE, Action.REFINE, Action.REVISE
 
@@ -18,10 +18,10 @@ def wrong(score: float, error: int | None = 1) -> Outcome:
     return outcome(score, correct=False, error=error)
 
 
-def grown(parents: list[int | None], scores: list[float]) -> AbMcts:
+def grown(parents: list[int | None], scores: list[float], virtual_loss: float = 0.0) -> AbMcts:
     """Return a search that happened to grow this tree."""
     for seed in range(10_000):
-        policy = AbMcts(seed=seed)
+        policy = AbMcts(seed=seed, virtual_loss=virtual_loss)
         for parent, score in zip(parents, scores, strict=True):
             (trial,) = policy.ask()
             if trial.parent != parent:
@@ -83,6 +83,63 @@ def test_trials_in_flight_are_no_place_to_go() -> None:
     assert {trial.parent for trial in policy.ask(20)} == {None}
     policy.fail(3, BROKEN)
     assert policy.ask()[0].parent is None
+
+
+def test_a_trial_in_flight_counts_as_a_score_of_nothing() -> None:
+    """On the very edges on which its score will count; once it is back, that score alone does."""
+    with_loss, without = (grown([None, 0, 1], [0.5, 0.25, 1.0], virtual_loss=loss) for loss in (2.0, 0.0))
+    assert with_loss._flying == without._flying == [[0, 0]] * 4
+    for policy, worth in ((with_loss, 2.0), (without, 0.0)):
+        node = policy.tree.add(Trial(id=3, action=REFINE, parent=1))
+        policy._grow()
+        policy._asked(node)
+        assert policy._flying == [[0, 1], [0, 1], [1, 0], [0, 0], [0, 0]]
+        draws = [policy._draw(policy._gen[2], 1) for _ in range(20_000)]
+        assert statistics.fmean(draws) == pytest.approx(1.0 / (1 + 1 + worth), abs=0.02), "kappa, its score, the loss"
+        policy._failed(node)
+        assert policy._flying == [[0, 0]] * 5
+
+
+def test_side_by_side_virtual_loss_spreads_what_is_asked() -> None:
+    def parents(loss: float) -> int:
+        asked = 0
+        for seed in range(40):
+            policy = AbMcts(seed=seed, virtual_loss=loss)
+            tell_all(policy, [wrong(0.9), wrong(0.9), wrong(0.8)])
+            asked += len({trial.parent for trial in policy.ask(6)})
+        return asked
+
+    assert parents(3.0) > parents(0.0)
+
+
+def test_in_turn_virtual_loss_changes_nothing() -> None:
+    world = Random(seed=3, right=0.1, broken=0.1, unscored=0.2)
+    trees = [Driver(world, trials=40).run(AbMcts(seed=5, virtual_loss=loss)).tree.to_json() for loss in (0.0, 1.0)]
+    assert trees[0] == trees[1]
+
+
+@pytest.mark.parametrize(("gate", "entered"), [("critic", {1}), ("always", {1, 2})])
+def test_the_gate_says_what_is_worked_on(gate: str, entered: set[int]) -> None:
+    """Unscored is worked on by neither: there is no critique to go by."""
+    seen = set[int | None]()
+    for seed in range(60):
+        policy = AbMcts(seed=seed, gate=gate)
+        told = [outcome(0.9), wrong(0.9), outcome(0.9, correct=True)]
+        for trial, result in zip(policy.ask(3), told, strict=True):
+            policy.tell(trial.id, result)
+        seen.add(policy.ask()[0].parent)
+    assert seen - {None} == entered
+
+
+def test_a_solution_may_be_cut_where_the_actor_was_least_confident() -> None:
+    unsure = outcome(0.9, correct=False, error=1, least_confident=3)
+    cuts = {"critic": set[object](), "least-confident": set[object]()}
+    for locate, found in cuts.items():
+        for seed in range(30):
+            policy = AbMcts(seed=seed, deeper="revise", locate=locate)
+            tell_all(policy, [unsure])
+            found.add(policy.ask()[0].options.get("revise_from"))
+    assert cuts == {"critic": {None, 1}, "least-confident": {None, 3}}
 
 
 def landscape(wide: bool, posterior: str, seed: int) -> tuple[float, int]:

@@ -55,6 +55,23 @@ def test_steps_that_a_revision_would_keep_make_a_problem_easy(error: int, name: 
     assert chosen(policy) == name
 
 
+@pytest.mark.parametrize("hard", ["mcts", "ab-mcts"])
+def test_the_search_of_a_hard_problem_locates_and_gates_as_told(hard: str) -> None:
+    policy = probing(1, {"hard": hard, "locate": "least-confident", "gate": "always"})
+    tell_all(policy, [wrong(0.1)])
+    assert policy._chosen is not None and policy._chosen.NAME == hard
+    assert (policy._chosen.options["locate"], policy._chosen.options["gate"]) == ("least-confident", "always")
+
+
+def test_an_easy_problem_is_revised_or_refined_as_told() -> None:
+    revising = probing(1, {"locate": "least-confident"})
+    tell_all(revising, [outcome(0.9, correct=False, error=0, least_confident=2)])
+    assert revising.ask()[0].options["revise_from"] == 2
+    refining = probing(1, {"easy": "refine", "gate": "always", "accept": 1.0})
+    tell_all(refining, [outcome(0.9, correct=True)])
+    assert refining.ask()[0].action is REFINE
+
+
 def test_the_higher_of_score_and_kept_steps_counts() -> None:
     for score, error, name in ((0.6, 0, "revise"), (0.1, 2, "revise"), (0.4, 1, "mcts")):
         policy = probing(1)

@@ -38,7 +38,7 @@ def test_depth_grows() -> None:
         assert max(len(node.children) for node in policy.tree) <= 5
 
 
-@pytest.mark.parametrize("selection", ["puct", "uct", "agent-q"])
+@pytest.mark.parametrize("selection", ["puct", "uct", "agent-q", "lats-code"])
 @pytest.mark.parametrize("width", [1, 8])
 def test_visits_add_up(selection: str, width: int) -> None:
     """What is paid for is kept: every scored trial is one visit of itself and of each of its ancestors."""
@@ -67,12 +67,14 @@ def expected_child(policy: Mcts, children: list[int], visits: int, formula: str)
             return mean + 1.25 / len(children) * math.sqrt(visits) / (1 + node.visits)
         if formula == "uct":
             return mean + math.sqrt(2 * math.log(visits) / node.visits)
+        if formula == "lats-code":
+            return mean / node.visits + math.sqrt(2 * math.log(visits) / node.visits)
         return mean + math.sqrt(math.log(visits) / (1 + node.visits))
 
     return max(children, key=lambda child: (score(child), -child))
 
 
-@pytest.mark.parametrize("formula", ["puct", "uct", "agent-q"])
+@pytest.mark.parametrize("formula", ["puct", "uct", "agent-q", "lats-code"])
 def test_the_formulas_are_the_papers(formula: str) -> None:
     policy = Mcts(selection=formula, expand=3)
     scores(policy, 3, seed=5)
@@ -206,6 +208,24 @@ def test_agent_q_s_value_mix() -> None:
     lone = Mcts(alpha=0.5, expand=1)
     tell_all(lone, told[:1])
     assert lone._places[1].ranked == 1.0, "an only child is ranked first"
+
+
+@pytest.mark.parametrize(("locate", "cut"), [("critic", 1), ("least-confident", 3)])
+def test_where_a_wrong_solution_is_cut(locate: str, cut: int) -> None:
+    policy = Mcts(expand=1, locate=locate)
+    tell_all(policy, [outcome(0.4, correct=False, error=1, least_confident=3)])
+    (trial,) = policy.ask()
+    assert (trial.action, trial.parent, trial.options["revise_from"]) == (REVISE, 0, cut)
+
+
+@pytest.mark.parametrize(("gate", "parent"), [("critic", None), ("always", 0)])
+def test_the_gate_says_what_is_worked_on(gate: str, parent: int | None) -> None:
+    policy = Mcts(expand=1, gate=gate)
+    tell_all(policy, [outcome(0.8, correct=True)])
+    assert policy.ask()[0].parent == parent
+    unscored = Mcts(expand=1, gate=gate)
+    tell_all(unscored, [outcome(0.8)])
+    assert unscored.ask()[0].parent is None, "there is no critique to go by"
 
 
 def test_three_arms_of_depth_three_with_one_reward() -> None:

@@ -30,6 +30,9 @@ COMBINED = [
     "mcts:pw_alpha=0.5,alpha=0.3,expand=2",
     "mcts:nodes=step,max_depth=2,virtual_loss=0",
     "beam:lookahead=2,iterations=3,beam_width=2,answer=vote",
+    "mcts:locate=least-confident,gate=always",
+    "ab-mcts:deeper=revise,locate=least-confident,gate=always,virtual_loss=1",
+    "auto:gate=always,easy=refine",
 ]
 """Options that only matter together."""
 
@@ -288,7 +291,7 @@ OTHER: dict[str, str] = {
     "searches": "1",
     "beam_width": "2",
     "beam n": "8",
-    "dvts n": "8",
+    "dvts n": "16",
     "max_depth": "1",
     "pw_alpha": "0.5",
 }
@@ -301,9 +304,11 @@ CONTEXT = {
     "mcts pw_c": "pw_alpha=0.7",
     "mcts leaf": "nodes=step",
     "mcts rank": "alpha=0,score=logprob",
+    "ab-mcts locate": "deeper=revise",
     "ab-mcts beta_a": "posterior=beta",
     "ab-mcts beta_b": "posterior=beta",
     "auto hard": "threshold=0.9",
+    "auto gate": "threshold=0.9",
 }
 """What an option needs beside it in order to matter."""
 

@@ -159,6 +159,15 @@ def test_dvts_keeps_the_best_of_each_subtree() -> None:
     assert parents(policy) == [7, 7], "a subtree whose best is finished is finished"
 
 
+def test_dvts_has_independent_subtrees_by_default() -> None:
+    """One subtree would be greedy best-of-M."""
+    policy = Dvts(searches=1)
+    n, width = policy.options.whole("n"), policy.options.whole("beam_width")
+    assert width == 4 and n // width >= 2
+    round_of(policy, [step(0.9 if place < width else 0.1) for place in range(n)])
+    assert set(parents(policy)) == {0, width}, "a low subtree is not crowded out"
+
+
 def test_dvts_at_its_ends() -> None:
     """Recipe 14 c: beam_width = n is greedy step-wise best-of-N, beam_width = 1 is n samples."""
     greedy = Dvts(n=3, beam_width=3)
