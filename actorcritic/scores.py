@@ -50,7 +50,8 @@ def checked_critique(said: object, solution: Solution, who: str = "the critic") 
     if not isinstance(said, Critique):
         raise InputError(f"{who} returned {said!r:.60}: return a Critique")
     _check_count(said.steps, solution, f"{who} judged", "entry")
-    for verdict in (said.verdict, *(step.verdict for step in said.steps)):
+    verdicts: list[object] = [said.verdict, *(step.verdict for step in said.steps)]
+    for verdict in verdicts:
         if not isinstance(verdict, Verdict):
             raise InputError(f"{who} gave the verdict {verdict!r:.60}: use one of {', '.join(map(str, Verdict))}")
     given = (said.score, *(step.score for step in said.steps))

@@ -175,7 +175,8 @@ class VllmScorer(BatchScorer):
         Raises:
             EngineUnavailable: its process has died.
         """
-        llm, task = self._llm, _TASKS[self._format.head]
+        llm: Any = self._llm
+        task = _TASKS[self._format.head]
         params = importlib.import_module("vllm").PoolingParams(use_activation=True)
         died: type[Exception] = importlib.import_module("vllm.v1.engine.exceptions").EngineDeadError
         work = self._worker.do(lambda: llm.encode(prompts, params, pooling_task=task, use_tqdm=False))

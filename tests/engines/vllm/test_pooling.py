@@ -219,7 +219,7 @@ async def test_a_log_says_what_it_died_of() -> None:
 
 
 async def test_so_many_times_and_no_more() -> None:
-    engine = load_reward_engine(SPEC)
+    engine, last = load_reward_engine(SPEC), [""]
     for _ in range(RESTARTS + 1):
         kill("said")
         assert "has died" in (await outcomes(engine, 1))[0]
