@@ -39,7 +39,7 @@ SEED, LEVEL = "textworld_seed", "textworld_level"
 FOODS: Mapping[Split, str] = MappingProxyType({"train": "train", "dev": "valid", "test": "test"})
 """Whose foods and ways to prepare them a split takes, in TextWorld's words: what is held out cooks otherwise."""
 PATIENCE = 600.0
-"""Seconds after which the making of a game is given up; it takes about two, and minutes where others need the machine."""
+"""Seconds after which the making of a game is given up; it takes about two, far more on a busy machine."""
 DICE = 1
 """Seed of the interpreter; the games throw none, but a seed of its own choice would be the time of day."""
 
