@@ -28,7 +28,8 @@ AGENT_Q = f"{ROLLOUTS},alpha=0.5,rank=critic"
 """Putta et al. 2024 (arXiv 2408.07199): the mean of what episodes earned, mixed with the critic's rank of siblings."""
 LATS = "mcts:nodes=step,leaf=rollout,selection=uct,c_uct=1,score=verifier,reflections=3,stop_at=1"
 """Zhou et al. 2023 (arXiv 2310.04406). Deviations: a node's value is that of a rollout to the end by the actor, not a
-model's guess; self-consistency is no part of it; a failure counts 0, not -1."""
+model's guess; the share of equal siblings (self-consistency) is no part of it, and equal actions are not merged; a
+failure counts 0, not -1. `selection=lats-code` divides the mean by the visits once more, as their program does."""
 
 
 def environment_settings(

@@ -2,10 +2,11 @@
 
 Zeng et al. 2025 (arXiv 2501.09766). Complexity of a problem = perplexity of its gold response under the current policy
 (collection step `perplexity`); the hardest `share` of the problems with tools and, apart, of those without is searched.
-In every state of the search the child with the highest value is preferred to the one with the lowest; SimPO, then the
-next round. `form=warm-up` is the training before: gold responses in three stages, easy ones first. Deviations: the
-share is taken of the problems whose search has a pair; `complexity=logged` takes the log-probabilities of right
-attempts in the log for the perplexity, where no gold response was scored.
+In every state the child with the highest value is preferred to the one with the lowest; SimPO, then the next round.
+`form=warm-up` is the training before: gold responses, easy ones first. Deviations: the share is of the problems whose
+search has a pair; with `complexity=logged` right attempts' own log-probabilities stand for the perplexity; a call's
+worth is its value in the search: the paper's five checks (name, number, names and values of parameters, meaning) and
+four grades, whose bounds are not published, are not made.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -60,6 +61,39 @@ def test_acceptance() -> None:
     assert shared == 'weather(city="Rome", day=' and chosen[len(shared)] != rejected[len(shared)]
     assert (row["score_chosen"], row["score_rejected"]) == (0.9, 0.1)
     assert export.trainer_settings["loss_type"] == "simpo"
+
+
+BOUND = 2.5
+"""Perplexity above which a problem counts as hard below."""
+
+
+def explored(name: str, skill: float, draw: random.Random) -> Episode:
+    """Return a search of a problem by a model that gets its one parameter right so often; a call is right or wrong."""
+    right = [draw.random() < skill for _ in range(16)]
+    calls = [
+        node(i, f'weather(city="{name}", day={2 if good else 3 + i})', float(good)) for i, good in enumerate(right)
+    ]
+    one = episode(*calls, name=name, text=f"How is the weather in {name}?", derived=(unlikely(1 / skill),))
+    return replace(one, problem=replace(one.problem, tools=(TOOL,)))
+
+
+def test_three_rounds_shrink_the_hard_subset() -> None:
+    """Section 11c: in each round the model is tuned on the pairs of its hardest problems, which are then others."""
+    draw = random.Random(11)
+    skills = {f"t{number:02}": 0.12 + 0.03 * number for number in range(9)} | {"u0": 0.6, "u1": 0.7, "u2": 0.9}
+    hard = [sum(1 / skill > BOUND for skill in skills.values())]
+    for _ in range(3):
+        export = exported("itool", *(explored(name, skill, draw) for name, skill in skills.items()), share=1.0)
+        for row in rows_of(export):
+            chosen, rejected, shared = content(row["chosen"]), content(row["rejected"]), str(row["shared"])
+            assert chosen == f"{shared}2)" and rejected.startswith(shared) and not rejected.endswith("day=2)")
+        tuned = names(export)
+        assert len(tuned) == 3 and max(skills[name] for name in tuned) <= min(
+            skill for name, skill in skills.items() if name not in tuned
+        )
+        skills |= {name: (1 + skills[name]) / 2 for name in tuned}
+        hard.append(sum(1 / skill > BOUND for skill in skills.values()))
+    assert hard == sorted(set(hard), reverse=True), "smaller in every round"
 
 
 @given(st.lists(st.floats(1, 50), max_size=40), st.floats(0, 1))
