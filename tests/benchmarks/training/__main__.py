@@ -63,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--critic-problems", 1000, "training problems, 8 attempts each")
     add("--critic-steps", 60, "optimizer steps of each stage")
     add("--critic-rates", "1e-05,1e-04", "learning rates of stage 1 to choose from", _rates)
+    add("--critic-temperature", 0.7, "of the critiques that are learnt from; the recipe's is 0.7", float)
+    add("--critic-group", 4, "critiques per attempt; the recipe has 4")
     add("--bench-limit", 500, "held-out problems at equal tokens")
     add("--budgets", "128,256,512", "logical tokens per problem", str)
     add("--one-task", "countdown-4", "task of one-problem", str)

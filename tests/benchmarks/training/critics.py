@@ -82,7 +82,14 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 def _how(bench: Bench, rate: float) -> tuple[object, ...]:
     options = bench.options
-    return ("--learning-rate", rate, "--max-steps", options.critic_steps, "--batch-size", options.batch_size)
+    explored = (
+        "--option",
+        f"temperature={options.critic_temperature}",
+        "--option",
+        f"generations={options.critic_group}",
+    )
+    steps = ("--max-steps", options.critic_steps, "--batch-size", options.batch_size)
+    return ("--learning-rate", rate, *steps, *explored)
 
 
 def _open_loop(measured: Mapping[str, Judged]) -> list[dict[str, Any]]:
