@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias, cast
 
 from actorcritic.export.recipe import Row
@@ -40,9 +40,9 @@ def heldout_passage(problem: Problem, row: Row) -> str | None:
     """Return the split of a held-out problem that a row leads through on the way of its own, None if there is none.
 
     A piece of text (a message, a completion) whose equations work the problem out to its end, each from what the one
-    before it leaves, goes that way alone; it may go on from where an earlier piece came to. In any other (unfinished,
-    several solutions, a solution and what is said of it) every order of its equations counts, since nothing says which
-    of them belong together; one with more of them than can be followed counts as well.
+    before it leaves, goes that way alone; it may go on from where an earlier piece came to, or repeat its beginning. In
+    any other (unfinished, several solutions, a solution and what is said of it) every order of its equations counts,
+    since nothing says which of them belong together; one with more of them than can be followed counts as well.
     """
     puzzle = countdown.parse(problem.text) or arithmetic.parse(problem.text)
     if puzzle is None:
@@ -95,7 +95,7 @@ def equations_in(text: str) -> list[str]:
 def _split_on_the_way(puzzle: _Puzzle, pieces: Iterable[Sequence[str]]) -> str | None:
     states: dict[_Puzzle, None] = {puzzle: None}
     for equations in pieces:
-        ways = [way for state in states if (way := _in_order(state, equations))]
+        ways = [way for way in (_in_order(state, equations) for state in states) if _is_one_way(way, states)]
         found = [state for way in ways for state in way] if ways else _in_any_order(states, equations)
         if found is None:
             return TOO_MANY
@@ -105,15 +105,25 @@ def _split_on_the_way(puzzle: _Puzzle, pieces: Iterable[Sequence[str]]) -> str |
     return next((split for split in splits if split != "train"), None)
 
 
+def _is_one_way(way: Sequence[_Puzzle], known: Collection[_Puzzle]) -> bool:
+    """Whether equations in their order leave no room for another reading: they end the problem, or repeat a way."""
+    return bool(way) and (_is_worked_out(way[-1]) or all(state in known for state in way))
+
+
 def _in_order(state: _Puzzle, equations: Iterable[str]) -> list[_Puzzle]:
-    """Return the states that equations lead to one after the other; empty where they do not, or not to the end."""
-    way = [state]
+    """Return the states that equations lead to one after the other, this one first; empty where they do not.
+
+    One that cannot be taken twice and is said again at once is only spoken of.
+    """
+    way, last = [state], ""
     for equation in equations:
         left = _after(way[-1], equation)
-        if left is None:
+        if left is not None:
+            way.append(left)
+        elif equation != last:
             return []
-        way.append(left)
-    return way if _is_worked_out(way[-1]) else []
+        last = equation
+    return way
 
 
 def _in_any_order(states: Iterable[_Puzzle], equations: Iterable[str]) -> list[_Puzzle] | None:

@@ -218,6 +218,18 @@ def test_the_pairs_own_lines_are_read() -> None:
     assert heldout_passage(PROBLEM, Row(columns=judged, attempts=(0,))) == "dev"
 
 
+def test_what_is_said_of_a_solution_step_by_step_is_no_other_way() -> None:
+    """A critique names the first two steps, twice each, and stops; the second by itself leads to a held-out problem."""
+    problem = Problem(id="p", prompt="Use 3, 7, 14 and 20 to make 48.", checker="countdown")
+    steps = ("20 + 3 = 23", "14 / 7 = 2", "23 * 2 = 46")
+    assert heldout_state(problem, whole(steps)) is None and split_of("countdown:2,3,20->48") != "train"
+    critique = "\n\n".join(f"The step {text}: after {text} the target is out of reach." for text in steps[:2])
+    row = Row(columns={"prompt": "\n\n".join(steps), "completion": critique}, attempts=(0,))
+    assert heldout_passage(problem, row) is None
+    alone = Row(columns={"prompt": problem.text, "completion": critique}, attempts=(0,))
+    assert heldout_passage(problem, alone) is not None, "nothing says in which order"
+
+
 def test_the_example_in_the_form_of_answers_is_no_step() -> None:
     """The form says "such as `14 / 7 = 2`", and 14 and 7 are among these numbers."""
     assert split_of("countdown:2,3,20->50") != "train"
