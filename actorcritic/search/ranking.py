@@ -1,6 +1,7 @@
 """How finished trials are compared: by a score, whoever gave it, or by votes. Pure functions of outcomes.
 
-Incomplete solutions lose to complete ones, unscored ones to scored ones; unscored is never read as a number.
+Incomplete solutions lose to complete ones, unscored ones to scored ones, and one that is certainly wrong (score 0) even
+to an unscored one; unscored is never read as a number.
 """
 
 from __future__ import annotations
@@ -130,13 +131,15 @@ def by_critic(outcome: Outcome) -> Rank:
 
 def by_logprob(outcome: Outcome) -> Rank:
     """Rank by the actor's own mean log-probability per token."""
-    return ranked(outcome, outcome.logprob)
+    return ranked(outcome, _probability(outcome))
 
 
 def ranked(outcome: Outcome, value: float | None) -> Rank:
-    """Rank by a score; None = unscored."""
+    """Rank by a score in [0, 1]; None = unscored, which says less against a solution than 0 does."""
     complete = float(outcome.complete)
-    return (complete, 0.0, 0.0) if value is None else (complete, 1.0, value)
+    if value is None:
+        return (complete, 1.0, 0.0)
+    return (complete, 2.0 if value > 0 else 0.0, value)
 
 
 def passes(outcome: Outcome, accept: float | None = None) -> bool:

@@ -20,10 +20,12 @@ def test_by_logprob_the_critic_is_neither_asked_nor_heard() -> None:
 
 
 def test_unscored_is_not_zero() -> None:
-    """A bare verdict ranks at the ends of the scale; an unscored one below every scored one."""
-    wrong = Outcome(verdict=Verdict.INCORRECT)
+    """A bare verdict ranks at the ends of the scale; an unscored one below all that may be right."""
+    policy = BestOfN(n=3)
+    tell_all(policy, [Outcome(verdict=Verdict.INCORRECT), outcome(), Outcome(verdict=Verdict.INCORRECT)])
+    assert policy.best == 1
     policy = BestOfN(n=2)
-    tell_all(policy, [outcome(), wrong])
+    tell_all(policy, [outcome(), outcome(0.01)])
     assert policy.best == 1
     policy = BestOfN(n=3)
     tell_all(policy, [outcome(0.9), Outcome(verdict=Verdict.CORRECT), outcome()])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from actorcritic.errors import InputError
 from actorcritic.search.best_of_n import BestOfN
 from actorcritic.search.mcts import Mcts
-from actorcritic.search.ranking import AGGREGATE, SCORE, check_outcome, combine, ranked, score_of
+from actorcritic.search.ranking import AGGREGATE, SCORE, by_critic, check_outcome, combine, ranked, score_of
 from actorcritic.search.strategies import STRATEGIES, make_policy, needs_critic, parse_strategy, score_source
 from actorcritic.types import Outcome, Verdict
 from tests.search.simulation import outcome, tell_all
@@ -88,7 +88,7 @@ def test_ranks_put_complete_before_scored_before_high(first: float | None, secon
     done, cut = Outcome(), Outcome(complete=False)
     assert ranked(done, first) > ranked(cut, second)
     if first is not None:
-        assert ranked(done, first) > ranked(done, None)
+        assert (ranked(done, first) > ranked(done, None)) is (first > 0)
     if first is not None and second is not None:
         assert (ranked(done, first) > ranked(done, second)) is (first > second)
 
@@ -139,3 +139,14 @@ def test_a_reward_ends_a_search_without_a_verdict() -> None:
     policy = Mcts(nodes="step", score="reward-model", stop_at=0.5)
     tell_all(policy, [outcome(reward=0.9, complete=False), outcome(reward=0.4, correct=True), outcome(reward=0.6)])
     assert (policy.stopped, policy.best) == ("accepted", 2)
+
+
+def test_the_certainly_wrong_loses_even_to_the_unscored() -> None:
+    values = (0.0, None, 0.01, 1.0)
+    for complete in (False, True):
+        ranks = [ranked(Outcome(complete=complete), value) for value in values]
+        assert ranks == sorted(ranks) and len(set(ranks)) == len(ranks)
+    assert ranked(Outcome(complete=False), 1.0) < ranked(Outcome(complete=True), 0.0)
+    # A critic that only finds mistakes, such as the calculator, leaves alone what it finds none in.
+    wrong, unjudged = Outcome(verdict=Verdict.INCORRECT, score=0.0), Outcome(verdict=Verdict.UNSCORED)
+    assert by_critic(wrong) < by_critic(unjudged)
