@@ -135,7 +135,7 @@ class VllmScorer(BatchScorer):
             scratch.cleanup()
             raise
         except Exception as error:  # whatever vLLM fails of while loading, it cannot be used
-            why = explain(root_cause(log) or str(error) or type(error).__name__)
+            why = explain(root_cause(log) or str(error) or type(error).__name__, scorer=True)
             worker.end()
             scratch.cleanup()
             raise EngineUnavailable(f"vLLM cannot run {source}: {why}") from error
@@ -192,7 +192,7 @@ class VllmScorer(BatchScorer):
     def _why(self) -> str:
         """Return that the process has died, and what its log says of it."""
         cause = root_cause(Path(self._log.name) / "vllm.log")
-        why = f": {explain(cause)}" if cause else " (killed from outside, or crashed without a word)"
+        why = f": {explain(cause, scorer=True)}" if cause else " (killed from outside, or crashed without a word)"
         return f"the reward model's vLLM process has died{why}"
 
     def _free(self) -> None:

@@ -141,12 +141,14 @@ def root_cause(log: Path) -> str:
     return next(found, "")
 
 
-def explain(message: str) -> str:
-    """Return an error of vLLM as one line, which says what to change where memory is short."""
+def explain(message: str, *, scorer: bool = False) -> str:
+    """Return an error of vLLM as one line, which says what to change in the spec where memory is short."""
     line = " ".join(message.split())
     if len(line) > 400:
         line = f"{line[:400]} ..."
-    if _MEMORY.search(line):
+    if _MEMORY.search(line) and scorer:
+        line += " (give it less to hold with &context=TOKENS in the spec, or another share with &memory=)"
+    elif _MEMORY.search(line):
         line += " (give it less to hold with +context=TOKENS in the spec, another share with +memory=, or more +gpus=)"
     return line
 

@@ -213,7 +213,7 @@ async def test_a_log_says_what_it_died_of() -> None:
     engine = VllmScorer.load("model", format_of("qwen"))
     (Path(engine._log.name) / "vllm.log").write_text("RuntimeError: CUDA error: out of memory\n", encoding="utf-8")
     kill("said")
-    with pytest.raises(EngineUnavailable, match=r"has died: CUDA error: out of memory .*\+memory="):
+    with pytest.raises(EngineUnavailable, match=r"has died: CUDA error: out of memory .*&memory="):
         await engine.generate(request())
     await engine.aclose()
 
