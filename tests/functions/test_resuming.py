@@ -252,6 +252,33 @@ async def test_a_refused_value_can_be_mended_and_the_run_goes_on(tmp_path: Path)
     assert result == await best_of_n(World(failing=frozenset()).fn, world.score, n=3, width=1)
 
 
+@pytest.mark.parametrize("wrong", [0, 1])
+async def test_a_wrong_score_is_not_asked_for_again(wrong: int, tmp_path: Path) -> None:
+    """After a right one it is that value's failure, as the first one it is refused: in the run that goes on as well."""
+
+    async def search(**options: Any) -> Scaled[int] | str:
+        async def fn() -> int:
+            made.append(this_call().index)
+            return this_call().index
+
+        try:
+            return await best_of_n(fn, lambda value: 7 if value == wrong else 0.5, n=3, width=1, **options)
+        except InputError as refused:
+            return str(refused)
+
+    made: list[int] = []
+    first, calls = await search(out=tmp_path / "run"), list(made)
+    assert calls == ([0] if wrong == 0 else [0, 1, 2])
+    again = await search(resume=tmp_path / "run")
+    assert made == calls
+    if isinstance(first, str):
+        assert again == first and "score returned 7" in first
+    else:
+        assert isinstance(again, Scaled) and again.candidates == first.candidates
+        assert [str(failure) for failure in again.failures] == [str(failure) for failure in first.failures]
+        assert [failure.failure.type for failure in again.failures] == ["WrongScore"]
+
+
 async def test_a_codec_that_does_not_read_what_it_wrote_is_refused_at_once(tmp_path: Path) -> None:
     def broken(data: Any) -> Any:
         raise ValueError("no\nway")
