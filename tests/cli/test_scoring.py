@@ -130,9 +130,10 @@ def test_there_is_no_oracle_without_gold(command: Command, tmp_path: Path) -> No
     assert done.code == 2 and "there is no oracle for it" in done.err and not (tmp_path / "run").exists()
 
 
-def test_bench_bills_reward_models_and_marks_oracles(command: Command) -> None:
+def test_bench_bills_reward_models_and_marks_oracles(command: Command, tmp_path: Path) -> None:
     done = command(
         *("bench", "--task", "countdown-3", "--limit", 4, "--budgets", "200,400", "--json"),
+        *("--out", tmp_path / "run"),
         *("--strategies", f"majority;{BEST};{CHECKED}", "--reward-model", MODEL, "--verifier", "oracle"),
     )
     assert done.code == 0
