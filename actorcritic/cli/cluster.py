@@ -1,4 +1,4 @@
-"""One run over a Ray cluster (extra `ray`): each task takes a shard; a task whose node dies begins again elsewhere.
+"""One work on a run over a Ray cluster (extra `ray`): each task takes a shard; one whose node dies begins again.
 
 The run folder is on storage that every node sees, as for any other shards; nothing else is shared. So what a dead node
 had finished stands in the log, and whoever takes its shard goes on from there.
@@ -6,24 +6,22 @@ had finished stands in the log, and whoever takes its shard goes on from there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from actorcritic.cli.collecting import collect_shard
-from actorcritic.cli.fleet import RESTARTS, pass_on_once
-from actorcritic.cli.runs import Run
-from actorcritic.cli.solve import Item
-from actorcritic.cli.tally import Collected, Hear
+from actorcritic.cli.fleet import RESTARTS, HearLine
 from actorcritic.errors import ActorCriticError, InputError
-from actorcritic.trajectory.shards import parse_shard
+from actorcritic.trajectory.shards import Shard, parse_shard
 
-__all__ = ["LOCAL", "run_on_cluster"]
+__all__ = ["LOCAL", "Part", "run_on_cluster"]
 
 LOCAL = "local"
 """In place of an address: a cluster of this machine alone, for as long as the run takes."""
+
+Part: TypeAlias = Callable[[Shard, HearLine], None]
+"""Does one shard's part of a work, on whatever node, and says what is done, a line per problem; can be pickled."""
 
 POLL = 1.0
 """Seconds between two looks at what is done."""
@@ -45,14 +43,15 @@ class _Board:
         return lines
 
 
-def run_on_cluster(folder: Path, address: str, shards: int | None, hear: Hear) -> None:
-    """Collect a run with tasks on a Ray cluster; interrupted, stop them and wait.
+def run_on_cluster(part: Part, address: str, shards: int | None, hear: HearLine, *, go_on: str) -> None:
+    """Divide a work among tasks on a Ray cluster; interrupted, stop them and wait.
 
     Args:
-        folder: The run folder, under a path that is the same on every node.
+        part: What a task does; the run folder is under a path that is the same on every node.
         address: Of the cluster, as Ray takes it (`auto`, `ray://...`), or `LOCAL`.
         shards: How many tasks, each of which takes one CPU; None = one per CPU of the cluster.
-        hear: Hears of each problem once, as it is done.
+        hear: Hears of each problem as it is done, again where a task was begun again.
+        go_on: What to do where a task cannot go on, in words.
 
     Raises:
         InputError: Ray is missing, the cluster cannot be reached, or a task failed for good.
@@ -68,20 +67,22 @@ def run_on_cluster(folder: Path, address: str, shards: int | None, hear: Hear) -
         raise InputError(f"cannot reach the Ray cluster {address}: {error}") from error
     try:
         count = shards or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        _follow(ray, folder.resolve(), count, pass_on_once(hear))
+        complaints = _follow(ray, part, count, hear)
     finally:
         if begun:
             ray.shutdown()
+    if complaints:
+        raise InputError(f"{complaints[0]}; {go_on}")
 
 
-def _follow(ray: Any, folder: Path, count: int, hear: Hear) -> None:
-    """Start one task per shard and pass on what they say until all have ended."""
+def _follow(ray: Any, part: Part, count: int, hear: HearLine) -> list[str]:
+    """Start one task per shard and pass on what they say until all have ended; returns what went wrong for good."""
     here = import_module("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
     )
     board = ray.remote(num_cpus=0, scheduling_strategy=here)(_Board).remote()
     task = ray.remote(num_cpus=1, max_retries=RESTARTS)(_work)
-    waiting = [task.remote(str(folder), f"{index}/{count}", board) for index in range(count)]
+    waiting = [task.remote(part, f"{index}/{count}", board) for index in range(count)]
     complaints: list[str] = []
     try:
         while waiting:
@@ -94,13 +95,12 @@ def _follow(ray: Any, folder: Path, count: int, hear: Hear) -> None:
         ray.wait(waiting, num_returns=len(waiting), timeout=60)
         raise
     _listen(ray.get(board.take.remote()), hear)
-    if complaints:
-        raise InputError(f"{complaints[0]}; go on with --resume {folder}")
+    return complaints
 
 
-def _listen(lines: Sequence[str], hear: Hear) -> None:
+def _listen(lines: Sequence[str], hear: HearLine) -> None:
     for line in lines:
-        hear(Collected.model_validate_json(line))
+        hear(line)
 
 
 def _complaint(ray: Any, ref: Any) -> str | None:
@@ -112,17 +112,15 @@ def _complaint(ray: Any, ref: Any) -> str | None:
     return said
 
 
-def _work(folder: str, shard: str, board: Any) -> str | None:
-    """Collect one shard, on whatever node this is; returns why it cannot be done, None where it could."""
+def _work(part: Part, shard: str, board: Any) -> str | None:
+    """Do one shard's part, on whatever node this is; returns why it cannot be done, None where it could."""
     ray: Any = import_module("ray")
 
-    def hear(item: Collected) -> None:
-        ray.get(board.add.remote(item.model_dump_json()))
+    def tell(line: str) -> None:
+        ray.get(board.add.remote(line))
 
     try:
-        config, pairs = Run.read(Path(folder))
-        items = [Item(problem=problem, reference=gold) for problem, gold in pairs]
-        collect_shard(config, items, hear=hear, resume=Path(folder), shard=parse_shard(shard))
+        part(parse_shard(shard), tell)
     except ActorCriticError as error:
         return f"shard {shard}: {error}"
     return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +16,8 @@ import typer
 
 from actorcritic.cli.cluster import run_on_cluster
 from actorcritic.cli.collect_steps import StepOrder, run_step
-from actorcritic.cli.collecting import collect_shard
-from actorcritic.cli.fleet import REPORT, run_processes
+from actorcritic.cli.collecting import collect_part, collect_shard
+from actorcritic.cli.fleet import REPORT, pass_on_once, run_processes
 from actorcritic.cli.options import (
     ACTOR_HELP,
     CRITIC_HELP,
@@ -39,7 +40,7 @@ from actorcritic.cli.options import (
 from actorcritic.cli.runs import Run, RunConfig, fit_pair
 from actorcritic.cli.solve import Item
 from actorcritic.cli.solve import collect as read_items
-from actorcritic.cli.tally import Hear, Tally, print_line
+from actorcritic.cli.tally import Collected, Hear, Tally, print_line
 from actorcritic.engines.prices import read_prices
 from actorcritic.errors import InputError
 from actorcritic.loading import LoadOptions
@@ -60,7 +61,7 @@ RESUMED = frozenset({"resume", "shard", "processes", "ray", "as_json", "report"}
 APPENDED = frozenset(
     {
         *("source", "step", "actor", "critic", "temperature", "max_tokens", "device", "dtype"),
-        *("seed", "concurrency", "limit", "as_json"),
+        *("seed", "concurrency", "limit", "as_json", "shard", "processes", "ray", "report"),
     }
 )
 """What says something where a step is appended to a run."""
@@ -141,6 +142,10 @@ def collect(  # noqa: PLR0913 - one parameter per option of the command
                 concurrency=concurrency,
                 limit=limit,
                 as_json=as_json,
+                shard=_part(shard, processes, ray),
+                processes=processes,
+                ray=ray,
+                report=report,
             )
         )
     if resume is not None:
@@ -251,10 +256,16 @@ def _work(job: _Job, hear: Hear) -> None:
     job.config.check(job.config.settings(), [item.problem for item in job.items])
     if job.resume is None:
         Run.create(job.folder, job.config, [(item.problem, item.reference) for item in job.items])
+    once = pass_on_once(hear)
+    go_on = f"go on with --resume {job.folder}"
+
+    def read(line: str) -> None:
+        once(Collected.model_validate_json(line))
+
     if job.ray is not None:
-        run_on_cluster(job.folder, job.ray, job.processes, hear)
+        run_on_cluster(partial(collect_part, job.folder.resolve()), job.ray, job.processes, read, go_on=go_on)
     else:
-        run_processes(job.folder, job.processes or 1, hear)
+        run_processes(("collect", "--resume", str(job.folder)), job.processes or 1, read, go_on=go_on)
 
 
 def _gather(problems: Path | None, task: str | None, split: str | None, limit: int | None) -> Sequence[Item]:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from actorcritic.cli.cluster import run_on_cluster
 from actorcritic.cli.exploring import Players, read_config
+from actorcritic.cli.fleet import pass_on_once, run_processes
 from actorcritic.cli.notes import say_torn
 from actorcritic.cli.progress import Progress
+from actorcritic.codec import encode
 from actorcritic.collection.running import Progressed, collect_step
 from actorcritic.collection.step import Work
 from actorcritic.collection.steps import parse_step
 from actorcritic.errors import InputError
 from actorcritic.loading import LoadOptions, Roles, load_roles
-from actorcritic.trajectory.reader import read_facts
+from actorcritic.trajectory.reader import read_facts, read_problems
+from actorcritic.trajectory.shards import WHOLE, Shard
 
-__all__ = ["StepOrder", "StepReport", "run_step"]
+__all__ = ["StepOrder", "StepReport", "collect_step_part", "run_step"]
 
 
 class StepReport(BaseModel):
@@ -59,6 +67,14 @@ class StepOrder:
     concurrency: int
     limit: int | None
     as_json: bool
+    shard: Shard = WHOLE
+    """The part that this process does itself."""
+    processes: int | None = None
+    """Into how many it is divided; None = one process here, or one task per CPU of a cluster."""
+    ray: str | None = None
+    """Address of a Ray cluster."""
+    report: bool = False
+    """Whether it works for another process, which it tells of each problem."""
 
 
 def run_step(order: StepOrder) -> int:
@@ -68,21 +84,14 @@ def run_step(order: StepOrder) -> int:
         InputError: an option makes no sense, or the models cannot do what the step asks of them.
         RecordError: this is no run folder, or somebody collects the same step.
     """
-    step, options = parse_step(order.step)
-    facts = read_facts(order.folder)
+    step, _ = parse_step(order.step)
+    total = _count(order)
+    if order.report:
+        collect_step_part(order, order.shard, _print_line)
+        return 0
     say_torn(order.folder)
-    total = facts.problems if order.limit is None else min(order.limit, facts.problems)
-    roles = _roles(order, facts.config)
-    work = Work(options=options, actor=roles.actor, critic=roles.critic, seed=order.seed)
     report = StepReport(run=str(order.folder), step=step.name)
     interrupted = False
-
-    async def collect() -> None:
-        try:
-            await collect_step(order.folder, step, work, concurrency=order.concurrency, limit=order.limit, hear=hear)
-        finally:
-            await roles.aclose()
-
     with Progress(total, what=step.name) as progress:
 
         def hear(done: Progressed) -> None:
@@ -91,7 +100,7 @@ def run_step(order: StepOrder) -> int:
             progress.advance(done.tokens, None, before=not done.made and not done.failed)
 
         try:
-            asyncio.run(collect())
+            _work(order, hear)
         except KeyboardInterrupt:
             interrupted = True
     _print(report, as_json=order.as_json)
@@ -99,6 +108,91 @@ def run_step(order: StepOrder) -> int:
         sys.stderr.write("interrupted; go on with the same command: what was made is not paid for again\n")
         return 130
     return 1 if report.failed else 0
+
+
+def collect_step_part(order: StepOrder, shard: Shard, tell: Callable[[str], None]) -> None:
+    """Do one shard of a collection step; tell of each problem in one line of JSON, a `Progressed`.
+
+    Raises:
+        InputError: see `run_step`.
+        RecordError: see `run_step`.
+    """
+    _collect(order, shard, lambda done: tell(json.dumps(encode(done))))
+
+
+def _work(order: StepOrder, hear: Callable[[Progressed], None]) -> None:
+    """Collect in this process, in several, or on a cluster."""
+    if order.ray is None and order.processes in (None, 1):
+        _collect(order, order.shard, hear)
+        return
+    once, go_on = pass_on_once(hear), "the same command goes on: what was made is not paid for again"
+
+    def read(line: str) -> None:
+        once(TypeAdapter(Progressed).validate_json(line))
+
+    if order.ray is not None:
+        part = partial(collect_step_part, replace(order, folder=order.folder.resolve()))
+        run_on_cluster(part, order.ray, order.processes, read, go_on=go_on)
+    else:
+        run_processes(_arguments(order), order.processes or 1, read, go_on=go_on)
+
+
+def _arguments(order: StepOrder) -> list[str]:
+    """Return the command line of an order, without what says how it is divided and shown."""
+    given: dict[str, object] = {
+        "from": order.folder,
+        "step": order.step,
+        "actor": order.actor,
+        "critic": order.critic,
+        "device": order.options.device,
+        "dtype": order.options.dtype,
+        "temperature": order.options.temperature,
+        "max-tokens": None if order.own_max_tokens else order.options.max_tokens,
+        "seed": order.seed,
+        "concurrency": order.concurrency,
+        "limit": order.limit,
+    }
+    return [
+        "collect",
+        *(word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))),
+    ]
+
+
+def _collect(order: StepOrder, shard: Shard, hear: Callable[[Progressed], None]) -> None:
+    """Load the models and do one shard in this process."""
+    step, options = parse_step(order.step)
+    roles = _roles(order, read_facts(order.folder).config)
+    work = Work(options=options, actor=roles.actor, critic=roles.critic, seed=order.seed)
+
+    async def collect() -> None:
+        try:
+            await collect_step(
+                order.folder, step, work, concurrency=order.concurrency, limit=order.limit, shard=shard, hear=hear
+            )
+        finally:
+            await roles.aclose()
+
+    asyncio.run(collect())
+
+
+def _count(order: StepOrder) -> int:
+    """Return how many problems there are to look through.
+
+    Raises:
+        InputError: the limit leaves none.
+        RecordError: this is no run folder.
+    """
+    if order.limit is not None and order.limit < 1:
+        raise InputError(f"--limit must be at least 1, not {order.limit}")
+    if order.limit is None and order.shard == WHOLE:
+        return read_facts(order.folder).problems
+    return sum(order.shard.holds(problem.id) for problem, _ in islice(read_problems(order.folder), order.limit))
+
+
+def _print_line(line: str) -> None:
+    """Say that a problem is done to the process that this one works for."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _roles(order: StepOrder, config: object) -> Roles | Players:

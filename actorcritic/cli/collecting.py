@@ -7,7 +7,7 @@ on. Memory holds the problems in flight, never the finished ones.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from actorcritic.budget import Spend
@@ -26,7 +26,7 @@ from actorcritic.trajectory.journal import TrajectoryJournal
 from actorcritic.trajectory.shards import WHOLE, Shard
 from actorcritic.types import Payload, Problem, Reference, Solution, Trial
 
-__all__ = ["collect_problems", "collect_shard"]
+__all__ = ["collect_part", "collect_problems", "collect_shard"]
 
 _Solutions = Mapping[int, Solution]
 """_Solutions by their trials."""
@@ -60,6 +60,17 @@ def collect_shard(
     origin = config.provenance(roles)
     with Run.open(config, pairs, provenance=origin, create=create, resume=resume, shard=shard) as run:
         asyncio.run(collect_problems(mine, roles, settings, run, concurrency=config.concurrency, hear=hear))
+
+
+def collect_part(folder: Path, shard: Shard, tell: Callable[[str], None]) -> None:
+    """Collect one shard of a run that is there already; tell of each problem in one line of JSON, a `Collected`.
+
+    Raises:
+        InputError: see `collect_shard`.
+    """
+    config, pairs = Run.read(folder)
+    items = [Item(problem=problem, reference=gold) for problem, gold in pairs]
+    collect_shard(config, items, hear=lambda item: tell(item.model_dump_json()), resume=folder, shard=shard)
 
 
 async def collect_problems(

@@ -1,6 +1,7 @@
 """Does the jobs of a collection step and appends what they bring to the run, beside what is there.
 
-Events go to `outcomes/collect-<step>.jsonl`, which takes part in no resume of the search and is safe beside a live run.
+Events go to `outcomes/collect-<step>.jsonl`, or a file per shard; it takes part in no resume of the search and is safe
+beside a live run.
 Each names its `job`, and so does every call, logged as it ends: what is there is not paid for again. A job's calls are
 billed on a prefix tree of its own. Memory holds the problems in flight.
 """
@@ -8,9 +9,10 @@ billed on a prefix tree of its own. Memory holds the problems in flight.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from actorcritic.budget import Ledger
@@ -24,8 +26,9 @@ from actorcritic.trajectory.events import Event, Kind, call_payload, read_call
 from actorcritic.trajectory.index import EventIndex
 from actorcritic.trajectory.journal import utc_now
 from actorcritic.trajectory.reader import RunFacts, read_facts, read_problems
-from actorcritic.trajectory.recorder import OUTCOMES, FileRecorder
-from actorcritic.types import Failure, JsonValue
+from actorcritic.trajectory.recorder import FileRecorder
+from actorcritic.trajectory.shards import WHOLE, Shard, open_step_shard
+from actorcritic.types import Failure, JsonValue, Problem, Reference
 
 __all__ = ["Progressed", "collect_step"]
 
@@ -78,6 +81,7 @@ async def collect_step(
     *,
     concurrency: int = 256,
     limit: int | None = None,
+    shard: Shard = WHOLE,
     hear: Callable[[Progressed], None] = lambda done: None,
 ) -> None:
     """Do every job of a step that was not done before; stopped at any moment, it goes on when called again.
@@ -88,11 +92,12 @@ async def collect_step(
         work: With whom and how.
         concurrency: Problems, and jobs, in flight, >= 1.
         limit: Only the first so many problems; None = all.
+        shard: Which of them are this process's.
         hear: Hears of each problem as it is done.
 
     Raises:
         InputError: the players cannot do this, a number is below 1, or the run keeps no prompts.
-        RecordError: this is no run folder, or the same step is being collected.
+        RecordError: this is no run folder, or the same step is being collected, whole or in other shards.
     """
     for name, value in (("--concurrency", concurrency), ("--limit", limit)):
         if value is not None and value < 1:
@@ -100,7 +105,7 @@ async def collect_step(
     step.check(work)
     facts = read_facts(folder)
     with ExitStack() as stack:
-        log = _Log(stack.enter_context(FileRecorder(folder, f"collect-{step.name}", place=OUTCOMES)), facts.run, step)
+        log = _Log(stack.enter_context(open_step_shard(folder, shard, step.name)), facts.run, step)
         work = replace(work, survey=step.survey(read_episodes(folder)))
         index = stack.enter_context(EventIndex(folder))
         problems, jobs = asyncio.Semaphore(concurrency), asyncio.Semaphore(concurrency)
@@ -115,7 +120,7 @@ async def collect_step(
 
         try:
             async with asyncio.TaskGroup() as group:
-                for episode, past in _episodes(folder, facts, index, step, limit):
+                for episode, past in _episodes(facts, index, step, _chosen(folder, limit, shard)):
                     if episode.withheld:
                         raise InputError(f"{folder} was run without keeping prompts: nobody can be asked about them")
                     await problems.acquire()
@@ -125,15 +130,21 @@ async def collect_step(
 
 
 def _episodes(
-    folder: Path, facts: RunFacts, index: EventIndex, step: CollectionStep, limit: int | None
+    facts: RunFacts,
+    index: EventIndex,
+    step: CollectionStep,
+    chosen: Iterable[tuple[Problem, Reference | None]],
 ) -> Iterator[tuple[Episode, _Past]]:
-    """Yield the run's episodes with what earlier collections of the step left of them."""
-    for number, (problem, gold) in enumerate(read_problems(folder)):
-        if limit is not None and number >= limit:
-            return
+    """Yield the episodes of problems with what earlier collections of the step left of them."""
+    for problem, gold in chosen:
         events, outcomes = index.events(problem.id), index.outcomes(problem.id)
         if events:
             yield episode_of(facts, problem, gold, events, outcomes), _read_past(outcomes, step)
+
+
+def _chosen(folder: Path, limit: int | None, shard: Shard) -> Iterator[tuple[Problem, Reference | None]]:
+    """Yield the problems of a shard with their gold sides."""
+    return (pair for pair in islice(read_problems(folder), limit) if shard.holds(pair[0].id))
 
 
 def _read_past(outcomes: Sequence[Event], step: CollectionStep) -> _Past:

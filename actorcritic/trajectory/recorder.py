@@ -244,12 +244,12 @@ def add_problem(folder: Path, problem: Problem) -> None:
         raise RecordError(f"cannot add a problem to the run folder {folder}: {error}") from error
 
 
-def is_at_work(folder: Path, writer: str) -> bool:
+def is_at_work(folder: Path, writer: str, place: str = EVENTS) -> bool:
     """Return whether somebody, this process included, holds a writer's file open.
 
     To find out takes the lock for a moment; so ask only of a writer that must not begin now anyway.
     """
-    with open(folder / EVENTS / f"{writer}.jsonl", "rb") as file:
+    with open(folder / place / f"{writer}.jsonl", "rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:

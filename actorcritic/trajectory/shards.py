@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actorcritic.errors import InputError, RecordError
-from actorcritic.trajectory.recorder import EVENTS, FileRecorder, is_at_work
+from actorcritic.trajectory.recorder import EVENTS, OUTCOMES, FileRecorder, is_at_work
 
-__all__ = ["WHOLE", "Shard", "open_shard", "parse_shard"]
+__all__ = ["WHOLE", "Shard", "open_shard", "open_step_shard", "parse_shard"]
+
+
+MAIN = "main"
+"""The writer of a run that is not divided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,11 @@ class Shard:
     @property
     def writer(self) -> str:
         """Name of the file of events."""
-        return "main" if self.count == 1 else f"shard-{self.index}-of-{self.count}"
+        return MAIN if self.count == 1 else f"shard-{self.index}-of-{self.count}"
+
+    def step_writer(self, step: str) -> str:
+        """Name of the file of what a collection step appends."""
+        return f"collect-{step}" if self.count == 1 else f"collect-{step}.{self.writer}"
 
     def holds(self, problem: str) -> bool:
         """Return whether a problem is one of these, by its id."""
@@ -60,19 +68,38 @@ def open_shard(folder: Path, shard: Shard) -> FileRecorder:
         RecordError: this is no run folder, the shard is being worked on, or others divide the run in another way.
     """
     recorder = FileRecorder(folder, shard.writer)
-    writers = [path.stem for path in sorted((folder / EVENTS).glob("*.jsonl"))]
-    others = [name for name in writers if _count(name) not in (None, shard.count) and is_at_work(folder, name)]
+    _refuse_other_divisions(recorder, folder, EVENTS, shard, whole=MAIN)
+    return recorder
+
+
+def open_step_shard(folder: Path, shard: Shard, step: str) -> FileRecorder:
+    """Open the file of a collection step's shard for writing.
+
+    Raises:
+        RecordError: as of `open_shard`, of the same step.
+    """
+    recorder = FileRecorder(folder, shard.step_writer(step), place=OUTCOMES)
+    _refuse_other_divisions(recorder, folder, OUTCOMES, shard, whole=WHOLE.step_writer(step))
+    return recorder
+
+
+def _refuse_other_divisions(recorder: FileRecorder, folder: Path, place: str, shard: Shard, *, whole: str) -> None:
+    """Close a shard's file again where somebody at work divides the same work, named by its whole, in another way."""
+    writers = [path.name.removesuffix(".jsonl") for path in sorted((folder / place).glob("*.jsonl"))]
+    others = [
+        name for name in writers if _count(name, whole) not in (None, shard.count) and is_at_work(folder, name, place)
+    ]
     if others:
         recorder.close()
         raise RecordError(
             f"{folder} is being worked on as {', '.join(others)}: give --shard I/N with the same N, or wait"
         )
-    return recorder
 
 
-def _count(writer: str) -> int | None:
-    """Return into how many shards the writer of a file divides the run; None for a writer of another kind."""
-    if writer == WHOLE.writer:
+def _count(writer: str, whole: str) -> int | None:
+    """Return into how many shards the writer of a file divides a work; None for a writer of another one."""
+    if writer == whole:
         return WHOLE.count
-    found = re.fullmatch(r"shard-\d+-of-(\d+)", writer)
+    stem = "" if whole == MAIN else re.escape(f"{whole}.")
+    found = re.fullmatch(rf"{stem}shard-\d+-of-(\d+)", writer)
     return int(found[1]) if found else None

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import pickle
+import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from actorcritic.cli.app import run
+from actorcritic.cli.cluster import Part
+from actorcritic.cli.fleet import REPORT
 from actorcritic.codec import decode
 from actorcritic.collection.running import Progressed, collect_step
 from actorcritic.trajectory.episodes import read_episodes
+from actorcritic.trajectory.shards import Shard
 from actorcritic.types import Critique, Verdict
 
 
@@ -112,6 +119,76 @@ def test_one_clear_line_for_a_mistake(command: Command, collected: Path, argumen
     assert done.code == 2 and done.out == ""
     assert said in done.err and done.err.count("\n") == 1
     assert not (collected / "outcomes").exists(), "nothing is written"
+
+
+def made(run: Path) -> list[object]:
+    """Return what collection steps have made of a run; what a cache happened to hold left out."""
+    return [
+        (episode.problem.id, made.step, made.trial, {**made.payload, "spend": None})
+        for episode in read_episodes(run)
+        for made in episode.derived
+    ]
+
+
+# One job at a time, so that the engine's floating point does not depend on what else is in a batch.
+STEP = ("--step", "step-rollouts:n=1", "--temperature", 0.7, "--limit", 2, "--concurrency", 1, "--json")
+
+
+@pytest.fixture
+def whole(command: Command, collected: Path, tmp_path: Path) -> Path:
+    """Return a copy of the run to which one process has appended a step."""
+    copy = tmp_path / "whole"
+    shutil.copytree(collected, copy)
+    assert report(command("collect", "--from", copy, *STEP))["made"] == 6
+    return copy
+
+
+def test_shards_append_what_one_process_would(command: Command, collected: Path, whole: Path) -> None:
+    parts = [report(command("collect", "--from", collected, *STEP, "--shard", f"{index}/3")) for index in range(3)]
+    assert sum(part["problems"] for part in parts) == 2 and sum(part["made"] for part in parts) == 6
+    assert made(collected) == made(whole)
+    names = [path.name for path in (collected / "outcomes").iterdir()]
+    assert len(names) == 3 and "collect-step-rollouts.shard-0-of-3.jsonl" in names
+    again = report(command("collect", "--from", collected, *STEP))
+    assert (again["made"], again["before"], again["tokens"]) == (0, 6, 0), "and a whole one finds it there"
+
+
+def test_processes_are_told_all_that_matters(
+    command: Command, collected: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(arguments: Sequence[str], processes: int, hear: Callable[[str], None], *, go_on: str) -> None:
+        for index in (*range(processes), 0):  # the first dies and is begun again
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                assert run([*arguments, "--shard", f"{index}/{processes}", REPORT]) == 0
+            for line in said.getvalue().splitlines():
+                hear(line)
+
+    monkeypatch.setattr("actorcritic.cli.collect_steps.run_processes", here)
+    found = report(command("collect", "--from", collected, *STEP, "--processes", 2))
+    assert (found["problems"], found["made"], found["failed"]) == (2, 6, 0) and found["tokens"] > 0
+    assert made(collected) == made(whole)
+
+
+def test_a_cluster_does_the_same_parts(
+    command: Command, collected: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(part: Part, address: str, shards: int, hear: Callable[[str], None], *, go_on: str) -> None:
+        assert address == "auto"
+        for index in range(shards):
+            pickle.loads(pickle.dumps(part))(Shard(index, shards), hear)
+
+    monkeypatch.setattr("actorcritic.cli.collect_steps.run_on_cluster", here)
+    found = report(command("collect", "--from", collected, *STEP, "--ray", "auto", "--processes", 2))
+    assert (found["problems"], found["made"]) == (2, 6) and made(collected) == made(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_real_processes(command: Command, collected: Path, whole: Path) -> None:
+    done = command("collect", "--from", collected, *STEP, "--processes", 2)
+    assert done.code == 0 and report(done)["made"] == 6 and made(collected) == made(whole)
+    broken = command("collect", "--from", collected, "--step", "critique", "--processes", 2)
+    assert broken.code == 2 and "ended with code 2: the same command goes on" in broken.err
 
 
 def test_an_interruption_keeps_what_was_made(

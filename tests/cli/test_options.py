@@ -16,7 +16,7 @@ KEPT = {
     ("collect", "--resume"): {"resume", "as_json", "report", "shard", "processes", "ray"},
     ("collect", "--from"): {
         *("source", "step", "as_json", "actor", "critic", "seed", "concurrency", "limit"),
-        *("device", "dtype", "temperature", "max_tokens"),
+        *("device", "dtype", "temperature", "max_tokens", "shard", "processes", "ray", "report"),
     },
 }
 """What says something beside these."""

@@ -20,6 +20,7 @@ from actorcritic.protocols import Capabilities
 from actorcritic.tasks.oracle import OracleCritic
 from actorcritic.trajectory.episodes import read_episodes
 from actorcritic.trajectory.recorder import OUTCOMES, FileRecorder
+from actorcritic.trajectory.shards import WHOLE, Shard
 from tests.collection.world import Players, collect, engine_of, made, ordered, players
 from tests.export.log import write_log
 
@@ -161,6 +162,24 @@ def test_a_limit_is_a_number_of_problems(run: Path) -> None:
 def test_a_number_below_one_is_refused(run: Path, more: dict[str, int]) -> None:
     with pytest.raises(InputError, match="must be at least 1"):
         collect(run, "feedback", players(), **more)
+
+
+@pytest.mark.parametrize(
+    ("writer", "shard"),
+    [
+        ("collect-feedback.shard-1-of-3", WHOLE),
+        ("collect-feedback.shard-1-of-3", Shard(0, 2)),
+        ("collect-feedback", Shard(0, 2)),
+    ],
+)
+def test_shards_at_work_divide_a_step_in_one_way(run: Path, writer: str, shard: Shard) -> None:
+    with FileRecorder(run, writer, place=OUTCOMES):
+        with pytest.raises(RecordError, match="give --shard I/N with the same N"):
+            collect(run, "feedback", players(), shard=shard)
+        collect(run, "resimulate:m=1", players(), shard=shard)
+    collect(run, "feedback", players(), shard=shard)
+    with FileRecorder(run, "collect-feedback.shard-1-of-2", place=OUTCOMES):
+        collect(run, "feedback", players(), shard=Shard(0, 2))
 
 
 def test_one_step_is_collected_by_one_at_a_time(run: Path) -> None:
