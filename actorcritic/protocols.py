@@ -1,7 +1,4 @@
-"""What users supply and what the parts of the library ask of one another: one small protocol per seam.
-
-Everything is asynchronous and structural: no base class to inherit, no registry to enter.
-"""
+"""What users supply and the parts of the library ask of one another: small protocols, no base class, no registry."""
 
 from __future__ import annotations
 

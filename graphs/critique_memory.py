@@ -17,7 +17,7 @@ from actorcritic.types import Critique, Solution, Trial, Verdict
 
 __all__ = ["CritiqueMemory"]
 
-Key: TypeAlias = tuple[tuple[tuple[str, str, Observation | None], ...], str | None, bool]
+_Key: TypeAlias = tuple[tuple[tuple[str, str, Observation | None], ...], str | None, bool]
 
 
 class CritiqueMemory:
@@ -36,7 +36,7 @@ class CritiqueMemory:
         self._attempts = attempts
         self._width = width
         self._read = 0
-        self._known: dict[Key, tuple[int, Critique]] = {}
+        self._known: dict[_Key, tuple[int, Critique]] = {}
 
     def recall(self, trial: Trial, solution: Solution) -> Critique | None:
         """Return what the critic said of the same solution in an earlier trial; None = it has to be asked.
@@ -61,6 +61,6 @@ class CritiqueMemory:
             self._known.setdefault(_key(attempt.solution), (trial, attempt.critique))
 
 
-def _key(solution: Solution) -> Key:
+def _key(solution: Solution) -> _Key:
     """Return what a critic sees of a solution."""
     return tuple((step.text, step.raw, step.observation) for step in solution.steps), solution.answer, solution.complete
