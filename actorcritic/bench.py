@@ -109,7 +109,8 @@ class ReadingRecord(_Record):
     critic_tokens: int
     reward_model_tokens: int = 0
     seconds: float
-    """The problem's share of the time: of k problems in flight each takes a k-th."""
+    """The problem's share of the time: of k problems in flight each takes a k-th; since it was last taken up, where a
+    comparison broke off in the middle of it."""
     money: float = 0.0
     """In the currency of the prices; 0 where there were none."""
     trials: int
