@@ -20,6 +20,7 @@ from rich.text import Text
 from actorcritic.cli.display import printable
 from actorcritic.cli.exploring import SCRIPTED, SHORT, ExploreConfig, Players, read_config
 from actorcritic.cli.notes import say_torn
+from actorcritic.cli.options import FROM_THE_RUN, refuse_others
 from actorcritic.cli.progress import Progress
 from actorcritic.environments.named import ENVIRONMENT_NAMES, NamedEnvironment, environment_named
 from actorcritic.errors import InputError, RecordError
@@ -34,6 +35,8 @@ from actorcritic.types import Problem
 
 __all__ = ["explore"]
 
+RESUMED = frozenset({"resume", "concurrency", "as_json"})
+"""Options beside `--resume`."""
 SHOWN = 90
 """Characters of what the environment showed, in a line."""
 SPLITS: dict[str, Split] = {"train": "train", "dev": "dev", "test": "test"}
@@ -42,6 +45,7 @@ STRATEGY_HELP = f"{', '.join(SHORT)}, or any as in solve; with score=verifier it
 
 
 def explore(  # noqa: PLR0913 - one parameter per option of the command
+    context: typer.Context,
     environment: Annotated[
         str, typer.Option(help=f"{', '.join(ENVIRONMENT_NAMES)} (extra: textworld).", show_default=False)
     ] = "",
@@ -71,8 +75,7 @@ def explore(  # noqa: PLR0913 - one parameter per option of the command
 ) -> int:
     """Search an environment: several actions from one state, ranked, expanded, backed up; show the best episodes."""
     if resume is not None:
-        if environment or out is not None:
-            raise InputError("--resume takes everything from the run folder: leave out --environment and --out")
+        refuse_others(context, "--resume", RESUMED, FROM_THE_RUN)
         config, place, problems = _take_up(resume)
     else:
         config = ExploreConfig(
@@ -91,13 +94,25 @@ def explore(  # noqa: PLR0913 - one parameter per option of the command
         )
         if out is not None and (out / "run.json").exists():
             raise InputError(f"{out} holds a run already: go on with it by --resume, or choose another folder")
-        place, problems = environment_named(environment), None
-    settings = config.settings(place)
-    if problems is None:
+        place = environment_named(environment)
         problems = asyncio.run(place.draw(_split(split), _count(limit)))
+    return _search(config, place, problems, resume or out, concurrency, as_json=as_json)
+
+
+def _search(
+    config: ExploreConfig,
+    place: NamedEnvironment,
+    problems: Sequence[Problem],
+    kept: Path | None,
+    concurrency: int,
+    *,
+    as_json: bool,
+) -> int:
+    """Search the problems in a folder that is kept, or in one that is not."""
+    settings = config.settings(place)
     with ExitStack() as stack:
-        folder = resume or out or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "run"
-        job = _Job(config=config, folder=folder, kept=resume is not None or out is not None, as_json=as_json)
+        folder = kept or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "run"
+        job = _Job(config=config, folder=folder, kept=kept is not None, as_json=as_json)
         players = config.load(place)
         try:
             return asyncio.run(_work(job, problems, players, players.fit(settings), concurrency))

@@ -131,7 +131,8 @@ def test_what_is_held_out_is_not_exported(tmp_path: Path, capsys: pytest.Capture
         (("--environment", "shop", "--temperature", "-1"), "--temperature"),
         (("--environment", "shop", "--width", "0"), "width must be at least 1"),
         (("--environment", "shop", "--strategy", "mcts:nodes=moon"), "nodes"),
-        (("--environment", "shop", "--resume", "there"), "--resume takes everything"),
+        (("--environment", "shop", "--resume", "there"), "leave out --environment"),
+        (("--budget-steps", "9", "--resume", "there"), "leave out --budget-steps"),
         (("--resume", "there"), "no run folder"),
     ],
 )
