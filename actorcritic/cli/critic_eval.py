@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from actorcritic.cli.improve_runs import REFINE, Casting, add_critiques, add_refinements, added_tokens, sample
-from actorcritic.cli.options import ACTOR_HELP
+from actorcritic.cli.options import ACTOR_HELP, FROM_THE_RUN, refuse_others
 from actorcritic.cli.runs import Run, fit_pair
 from actorcritic.cli.solve import Item
 from actorcritic.cli.solve import collect as read_items
@@ -88,6 +88,7 @@ class EvalConfig(BaseModel):
 
 
 def critic_eval(  # noqa: PLR0913 - one parameter per option of the command
+    context: typer.Context,
     task: Annotated[str | None, typer.Option(help=f"Held-out problems of one of: {', '.join(TASK_NAMES)}.")] = None,
     problems: Annotated[Path | None, typer.Option(help="JSON lines with gold answers; instead of --task.")] = None,
     split: Annotated[str, typer.Option(help="test, or dev for choices; of a task.")] = "test",
@@ -111,8 +112,7 @@ def critic_eval(  # noqa: PLR0913 - one parameter per option of the command
 ) -> int:
     """Measure a critic: how exactly it finds the first wrong step, and what a revision with its critique changes."""
     if resume is not None:
-        if task is not None or problems is not None or out is not None:
-            raise InputError("--resume takes problems and options from the folder: give nothing else but --json")
+        refuse_others(context, "--resume", {"resume", "as_json"}, FROM_THE_RUN)
         return _work(resume, _read_options(resume), as_json=as_json)
     if out is None:
         raise InputError("give --out, a new folder for the measurement, or --resume, one to go on with")

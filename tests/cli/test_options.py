@@ -13,6 +13,7 @@ from tests.cli.conftest import Command
 KEPT = {
     ("solve", "--resume"): {"resume", "as_json"},
     ("bench", "--resume"): {"resume", "as_json"},
+    ("critic-eval", "--resume"): {"resume", "as_json"},
     ("collect", "--resume"): {"resume", "as_json", "report", "shard", "processes", "ray"},
     ("collect", "--from"): {
         *("source", "step", "as_json", "actor", "critic", "seed", "concurrency", "limit"),
