@@ -17,6 +17,7 @@ from actorcritic.cli.bench_options import numbers
 from actorcritic.cli.improve_folder import ImproveConfig, ImproveFolder
 from actorcritic.cli.improve_report import draw_rounds, print_report
 from actorcritic.cli.improve_stages import Data, Difficulty, Explored, Stages, Trained
+from actorcritic.cli.options import refuse_others
 from actorcritic.cli.train import stopping
 from actorcritic.errors import InputError
 from actorcritic.loading import MODEL_FREE_CRITICS
@@ -33,10 +34,14 @@ __all__ = ["improve"]
 EPOCHS, LEARNING_RATE, BATCH_SIZE = 3.0, 3e-4, 32
 """Of the embedded pair, whose weights take far larger steps than those of the models that the presets are for."""
 
+RESUMED = frozenset({"resume", "as_json"})
+"""Options beside `--resume`."""
+
 METHODS_HELP = f"Of: {'; '.join(f'{name} ({said})' for name, said in METHODS.items())}."
 
 
 def improve(  # noqa: PLR0913 - one parameter per option of the command
+    context: typer.Context,
     task: Annotated[str, typer.Option(help=f"{', '.join(TASK_NAMES)}.", show_default=False)] = "",
     rounds: Annotated[int, typer.Option(help="Of exploring and training.")] = 3,
     methods: Annotated[str, typer.Option(help=METHODS_HELP)] = "sft,vanilla,critique",
@@ -80,8 +85,7 @@ def improve(  # noqa: PLR0913 - one parameter per option of the command
 ) -> int:
     """Improve a model on its own solutions: explore training problems, train from the base, measure held-out ones."""
     if resume is not None:
-        if task or out is not None:
-            raise InputError("--resume takes the task and all options from the folder: give nothing else but --json")
+        refuse_others(context, "--resume", RESUMED, "takes the task and all options from the folder")
         with ImproveFolder(resume) as folder:
             return _work(folder, as_json=as_json)
     if out is None:

@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from actorcritic.cli.options import refuse_others
 from actorcritic.errors import InputError
 from actorcritic.search.options import OptionValue
 from actorcritic.training.run import resume as go_on
@@ -24,11 +25,14 @@ from actorcritic.training.settings import Progress, TrainReport, TrainSettings
 
 __all__ = ["stopping", "train"]
 
+RESUMED = frozenset({"resume", "as_json"})
+"""Options beside `--resume`."""
 EVERY = 10.0
 """Seconds between two lines of progress."""
 
 
 def train(  # noqa: PLR0913 - one parameter per option of the command
+    context: typer.Context,
     recipe: Annotated[str, typer.Option(help="Recipe that the data was exported by.", show_default=False)] = "",
     data: Annotated[Path | None, typer.Option(help="Folder that `actorcritic export --out` wrote.")] = None,
     model: Annotated[
@@ -64,8 +68,7 @@ def train(  # noqa: PLR0913 - one parameter per option of the command
 ) -> int:
     """Train a model on an export by its recipe's method, with the paper's hyper-parameters unless told otherwise."""
     if resume is not None:
-        if recipe or data is not None or model is not None or out is not None:
-            raise InputError("--resume takes recipe, data, model and options from its folder: give it alone")
+        refuse_others(context, "--resume", RESUMED, "takes recipe, data, model and options from its folder")
         folder = resume
         with stopping() as (stopped, hear):
             report = go_on(folder, hear=hear, stopped=stopped)

@@ -328,6 +328,8 @@ def test_it_goes_on_from_every_stage(
     first = start(*TINY, "--out", folder)
     assert first.code == 130 and f"actorcritic improve --resume {folder}" in first.err
     monkeypatch.setattr(Stages, "_do", work)
+    refused = start("--resume", folder, "--rounds", 9)
+    assert refused.code == 2 and "leave out --rounds" in refused.err
     again = start("--resume", folder, "--json")
     assert again.code == 0
     found, expected = gist(report_in(again)), gist(whole)

@@ -162,9 +162,9 @@ def test_a_second_ctrl_c_stops_at_once(command: Command, player: Player, data: P
 def test_resume_goes_on_with_the_folder_alone(command: Command, player: Player, tmp_path: Path) -> None:
     done = command("train", "--resume", tmp_path / "run")
     assert (done.code, player.asked) == (0, [tmp_path / "run"])
-    for more in (("--recipe", "rft"), ("--data", tmp_path), ("--model", "m"), ("--out", tmp_path)):
+    for more in (("--recipe", "rft"), ("--data", tmp_path), ("--model", "m"), ("--out", tmp_path), ("--seed", 1)):
         done = command("train", "--resume", tmp_path / "run", *more)
-        assert done.code == 2 and "give it alone" in done.err
+        assert done.code == 2 and f"leave out {more[0]}" in done.err
 
 
 MISTAKES: dict[str, tuple[list[str], str]] = {
