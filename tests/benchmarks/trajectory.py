@@ -90,7 +90,7 @@ def make_call(tokens: int, seed: int = 0) -> Call:
 
 def speed(folder: Path, count: int, write: Callable[[TrajectoryJournal], None]) -> tuple[float, float]:
     """Return the best of three, events per second that one writer brings into a file, and the bytes of an event."""
-    best = 0.0
+    best, size = 0.0, 0
     for turn in range(3):
         with FileRecorder(folder, f"turn-{turn}") as recorder:
             journal = TrajectoryJournal(recorder, run="r", problem="p")
@@ -98,7 +98,8 @@ def speed(folder: Path, count: int, write: Callable[[TrajectoryJournal], None]) 
             for _ in range(count):
                 write(journal)
             best = max(best, count / (time.perf_counter() - start))
-    return best, recorder.path.stat().st_size / count
+            size = recorder.path.stat().st_size
+    return best, size / count
 
 
 def sizes(folder: Path, problems: int) -> tuple[float, float | None]:

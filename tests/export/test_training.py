@@ -18,13 +18,13 @@ from tests.export.log import setting_of, write_log
 
 pytestmark = pytest.mark.slow
 
-FORMS = [
+TRAINED = [
     f"{name}:form={form}" if len(recipe.forms) > 1 else name
     for name, recipe in sorted(RECIPES.items())
     for form in recipe.forms
     if not recipe.forms[form].trainer.startswith("none")
 ]
-FORMS += ["on-policy-dpo:reference=logged"]
+FORMS = [*TRAINED, "on-policy-dpo:reference=logged"]
 COMMON = {
     "per_device_train_batch_size": 2,
     "max_steps": 1,

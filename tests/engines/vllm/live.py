@@ -31,6 +31,7 @@ def core_process(engine: Engine) -> Any:
 def scorer_process(engine: RestartingEngine) -> Any:
     """Return vLLM's engine process behind a reward model's engine."""
     llm = cast("VllmScorer", engine.engine)._llm
+    assert llm is not None, "not at work"
     return psutil_process(llm.llm_engine.engine_core.resources.engine_manager.processes[0].pid)
 
 
