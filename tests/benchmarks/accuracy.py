@@ -74,11 +74,13 @@ def run_part(part: str, task: str, options: argparse.Namespace) -> int:
         return max(
             bench(options.out / f"{part}-{task}-{seed}", [*common, "--seeds", str(seed)]) for seed in options.seeds
         )
-    from tests.benchmarks.peers.__main__ import main as run_peers  # noqa: PLC0415 - of the extra `peers`
+    from tests.benchmarks.peers.__main__ import find_peers  # noqa: PLC0415 - of the extra `peers`
+    from tests.benchmarks.peers.__main__ import main as run_peers  # noqa: PLC0415 - likewise
 
+    whole = options.limit * len(find_peers(None))
     for seed in options.seeds:
         rows = options.out / f"peers-{task}-{seed}.jsonl"
-        if rows.exists() and len(read_rows(rows)) % options.limit == 0:
+        if rows.exists() and len(read_rows(rows)) == whole:
             continue
         rows.unlink(missing_ok=True)
         arguments = ["--task", task, "--limit", str(options.limit), "--budgets", ",".join(map(str, BUDGETS))]
