@@ -3,8 +3,9 @@
 At a width of 1 a trial that ends within a budget is the same trial in a run under that budget: its seed is made of the
 run's seed, the problem and its number, what it sees are the commits before it, and a lease only ever cuts what does not
 fit. So both runs agree up to the first trial that the smaller budget cuts: a reading leaves out what comes from there
-on, answer and tokens alike. At larger widths the end of a budget also narrows the window: there a reading is near, not
-equal. Not for policies that plan with the budget (`ANYTIME` is False). Knows no gold answer.
+on, answer and tokens alike (a real run answers with what it could not pay to have judged, where all else is certainly
+wrong). At larger widths the end of a budget also narrows the window: there a reading is near, not equal. Not for
+policies that plan with the budget (`ANYTIME` is False). Knows no gold answer.
 """
 
 from __future__ import annotations

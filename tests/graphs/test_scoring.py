@@ -235,4 +235,6 @@ async def test_the_refinement_graph_scores_too() -> None:
     record = ResultRecord.model_validate(end["result"])
     plain, _, _, _ = await search(settings("mcts:n=6,score=reward-model", scorers))
     assert record.usage.reward_model.calls == 6 and double.calls == 12
-    assert record.usage.critic.calls == 6 >= plain.spend.usage["critic"].calls
+    assert record.usage.critic.calls == 6
+    # Of the same search under another id one solution stands there twice, and is judged once.
+    assert plain.spend.usage["critic"].calls == 5
