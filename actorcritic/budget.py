@@ -148,8 +148,14 @@ class Charge:
 
     def cost(self, new_tokens: int) -> Usage:
         """Return the usage with the logical tokens, given how many ids of the prompt are new."""
-        worked_out = new_tokens + self.usage.completion_tokens
-        return replace(self.usage, logical_tokens=worked_out if self.logical_tokens is None else self.logical_tokens)
+        used, known = self.usage, self.logical_tokens
+        return Usage(  # spelt out: `replace` takes three times as long, and every call is costed twice
+            calls=used.calls,
+            prompt_tokens=used.prompt_tokens,
+            cached_tokens=used.cached_tokens,
+            completion_tokens=used.completion_tokens,
+            logical_tokens=new_tokens + used.completion_tokens if known is None else known,
+        )
 
 
 class _Left(NamedTuple):

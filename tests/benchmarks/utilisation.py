@@ -1,9 +1,10 @@
 """How full searches keep the engine: their tokens per second as a share of what the engine makes of the same requests.
 
-    python -m tests.benchmarks.utilisation [--problems 64] [--repeats 3] [--strategies "best-of-n:n=16;mcts:n=16"]
+    python -m tests.benchmarks.utilisation [--problems 64] [--concurrency 64] [--strategies "best-of-n:n=16;mcts:n=16"]
 
-A search runs on all problems at once, one trial each in flight, and every request to actor and critic is recorded. The
-very same requests then go straight to the engines in the same order, by as many workers as there were problems. Each
+A search runs on so many problems at once, one trial each in flight, and every request to actor and critic is recorded.
+The very same requests then go straight to the engines in the same order, by as many workers: these are never fewer,
+while a search of 64 problems has ever fewer in flight towards its end (with `--problems 512` that hardly shows). Each
 run has freshly loaded engines, so that no cache is warm; both sides take turns, and shares are of medians: by the wall
 clock, and by processor time, which other programs disturb less. The last line is JSON.
 """
@@ -61,8 +62,10 @@ class Recorded:
     request: GenerateRequest
 
 
-async def search(problems: Sequence[Problem], strategy: str, model: str) -> tuple[Run, list[Recorded]]:
-    """Run a search on all problems at once."""
+async def search(
+    problems: Sequence[Problem], strategy: str, model: str, concurrency: int
+) -> tuple[Run, list[Recorded]]:
+    """Run a search on the problems, so many at once."""
     roles = load_roles(model)
     assert isinstance(roles.critic, ModelCritic)
     writer, judge = Recorder(roles.actor.engine), Recorder(roles.critic.engine)
@@ -71,7 +74,7 @@ async def search(problems: Sequence[Problem], strategy: str, model: str) -> tupl
     settings = SearchSettings(strategy=parse_strategy(strategy))
     sessions = [new_session(problem, settings, SilentJournal()) for problem in problems]
     clock, spent = time.perf_counter(), time.process_time()
-    async for _ in solve_all(sessions, actor, critic, settings, concurrency=len(problems)):
+    async for _ in solve_all(sessions, actor, critic, settings, concurrency=concurrency):
         pass
     clock, spent = time.perf_counter() - clock, time.process_time() - spent
     await roles.aclose()
@@ -109,9 +112,9 @@ async def compare(strategy: str, problems: Sequence[Problem], args: argparse.Nam
     """Run both sides in turn and return the medians."""
     ours, theirs = list[Run](), list[Run]()
     for _ in range(args.repeats + 1):
-        run, recorded = await search(problems, strategy, args.model)
+        run, recorded = await search(problems, strategy, args.model, args.concurrency)
         ours.append(run)
-        theirs.append(await replay(recorded, len(problems), args.model))
+        theirs.append(await replay(recorded, args.concurrency, args.model))
         assert ours[-1].tokens == theirs[-1].tokens, "the engine must give the same tokens for the same requests"
     ours, theirs = ours[1:], theirs[1:]  # the first warms both up
 
@@ -139,7 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print one line per strategy, then everything as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="countdown-4", help="held-out problems of this task (default countdown-4)")
-    parser.add_argument("--problems", type=int, default=64, help="problems, all in flight at once (default 64)")
+    parser.add_argument("--problems", type=int, default=64, help="how many (default 64)")
+    parser.add_argument("--concurrency", type=int, default=64, help="problems in flight at once (default 64)")
     parser.add_argument("--strategies", default=STRATEGIES, help=f"separated by semicolons (default {STRATEGIES})")
     parser.add_argument("--repeats", type=int, default=3, help="measured runs of each side (default 3)")
     parser.add_argument("--model", default="embedded", help="the pair: embedded or embedded:FOLDER (default embedded)")
@@ -147,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = asyncio.run(run_all(args))
     summary: dict[str, Any] = {"bench": "utilisation", "share": min(row["share"] for row in rows)}
     summary["share_cpu"] = min(row["share_cpu"] for row in rows)
-    settings = {"task": args.task, "problems": args.problems, "model": args.model}
+    settings = {"task": args.task, "problems": args.problems, "concurrency": args.concurrency, "model": args.model}
     versions = {name: version(name) for name in ("langgraph", "torch", "transformers")}
     print(json.dumps({**summary, **settings, "rows": rows, "versions": versions}))
     return 0

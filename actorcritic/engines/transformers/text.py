@@ -80,7 +80,7 @@ class Text:
         self.special = frozenset(tokenizer.all_special_ids)
         self._inert = ControlWords(tokenizer).broken
         self._pieces: dict[int, str] = {}
-        self._prompts: OrderedDict[Prompt, tuple[int, ...]] = OrderedDict()
+        self._prompts: OrderedDict[tuple[str | tuple[Message, ...], str], tuple[int, ...]] = OrderedDict()
         self._rules: dict[tuple[str, ...], StopRule] = {}
         self._anchor = self._find_anchor()
 
@@ -90,15 +90,17 @@ class Text:
         Raises:
             InputError: chat messages for a model without a chat template, or messages that its template refuses.
         """
+        prefill = "" if prompt.prefill_ids else prompt.prefill
         if tools:
-            return self._encode(prompt, tools)
+            return (*self._encode(prompt.content, prefill, tools), *prompt.prefill_ids)
+        key = (prompt.content, prefill)  # all that goes on from one prompt by its ids shares what was encoded
         with self._lock:
-            if prompt not in self._prompts:
-                self._prompts[prompt] = self._encode(prompt, ())
+            if key not in self._prompts:
+                self._prompts[key] = self._encode(prompt.content, prefill, ())
                 if len(self._prompts) > _PROMPTS_KEPT:
                     self._prompts.popitem(last=False)
-            self._prompts.move_to_end(prompt)
-            return self._prompts[prompt]
+            self._prompts.move_to_end(key)
+            return (*self._prompts[key], *prompt.prefill_ids)
 
     def rule(self, stops: tuple[str, ...]) -> StopRule | None:
         """Return the rule for some stop strings; None without any."""
@@ -176,16 +178,14 @@ class Text:
                 return (token,)
         return ()
 
-    def _encode(self, prompt: Prompt, tools: Sequence[ToolSpec]) -> tuple[int, ...]:
-        if isinstance(prompt.content, str):
-            text, plain = prompt.content, True
+    def _encode(self, content: str | tuple[Message, ...], prefill: str, tools: Sequence[ToolSpec]) -> tuple[int, ...]:
+        if isinstance(content, str):
+            text, plain = content + prefill, True
         else:
-            text, plain = self._render(prompt.content, tools), False
-        if not prompt.prefill_ids:
-            text += prompt.prefill if plain else self._inert(prompt.prefill)
+            text, plain = self._render(content, tools) + self._inert(prefill), False
         with self._lock:
             encoded = cast("Any", self._tokenizer)(text, add_special_tokens=plain)
-        return (*cast("list[int]", encoded["input_ids"]), *prompt.prefill_ids)
+        return tuple(cast("list[int]", encoded["input_ids"]))
 
     def _render(self, messages: tuple[Message, ...], tools: Sequence[ToolSpec]) -> str:
         if not self.chat:
