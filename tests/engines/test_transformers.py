@@ -10,8 +10,6 @@ from typing import Any, cast
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
@@ -40,25 +38,9 @@ from actorcritic.types import (
     ToolSpec,
     Usage,
 )
-from tests.engines.tiny import make_model, make_tokenizer
+from tests.engines.tiny import ask, make_engine, make_model
 
 GREEDY = Sampling(temperature=0.0)
-NO_END: frozenset[int] = frozenset()
-
-
-def make_engine(model: Any = None, *, end_ids: frozenset[int] = NO_END, **options: Any) -> TransformersEngine:
-    return TransformersEngine(
-        model or make_model(),
-        make_tokenizer(),
-        end_ids=end_ids,
-        name="tiny",
-        max_context=512,
-        options=TransformersOptions(**options),
-    )
-
-
-def ask(ids: tuple[int, ...], max_tokens: int = 8, **kwargs: Any) -> GenerateRequest:
-    return GenerateRequest(prompt=Prompt(content="", prefill_ids=ids), max_tokens=max_tokens, **kwargs)
 
 
 @pytest.fixture
@@ -137,67 +119,6 @@ async def test_logprobs_are_the_models_own_whatever_the_sampling(engine: Transfo
         assert math.isclose(token.logprob, own[position, token.token_id].item(), abs_tol=1e-4)
         best = own[position].topk(4)
         assert [round(value, 3) for value in token.top.values()] == [round(v, 3) for v in best.values.tolist()]
-
-
-BATCH = st.lists(
-    st.tuples(
-        st.integers(0, 2),
-        st.lists(st.integers(20, 23), min_size=1, max_size=40),
-        st.integers(1, 12),
-        st.integers(0, 5),
-        st.booleans(),
-    ),
-    min_size=1,
-    max_size=14,
-)
-
-
-Flight = tuple[int, list[int], int, int, bool]
-
-
-async def fly(engine: TransformersEngine, row: Flight) -> Generation | None:
-    """Make one request after a while, and perhaps cancel it; None where that was in time."""
-    delay, _, _, _, cancel = row
-    await asyncio.sleep(delay * 0.004)
-    task = asyncio.create_task(engine.generate(request_of(row)))
-    if cancel:
-        await asyncio.sleep(0.003)
-        task.cancel()
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return None
-
-
-def request_of(row: Flight) -> GenerateRequest:
-    _, ids, count, seed, _ = row
-    return ask(tuple(ids), count, seed=seed, top_logprobs=1)
-
-
-def test_company_arrival_cancelling_and_caching_change_no_bit() -> None:
-    """Few token ids make many shared prefixes; every request is compared with itself alone and without a cache."""
-    quiet = make_engine(prefix_cache_bytes=0)
-    assert quiet.info.capabilities.seeds
-
-    async def check(batch: list[Flight], max_batch: int, cache: int) -> None:
-        busy = make_engine(max_batch=max_batch, prefix_cache_bytes=cache)
-        for row, found in zip(batch, await asyncio.gather(*(fly(busy, row) for row in batch)), strict=True):
-            if found is not None:
-                assert found.tokens == (await quiet.generate(request_of(row))).tokens
-        async with asyncio.timeout(10):
-            while busy.running:
-                await asyncio.sleep(0.001)
-        await busy.aclose()
-
-    with asyncio.Runner() as runner:
-
-        @settings(max_examples=15)
-        @given(batch=BATCH, max_batch=st.integers(1, 16), cache=st.sampled_from([0, 30_000, 2**24]))
-        def changes_nothing(batch: list[Flight], max_batch: int, cache: int) -> None:
-            runner.run(check(batch, max_batch, cache))
-
-        changes_nothing()
-        runner.run(quiet.aclose())
 
 
 async def test_samples_of_one_prompt_pay_for_it_once(engine: TransformersEngine) -> None:

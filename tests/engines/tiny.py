@@ -9,8 +9,11 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
+from actorcritic.engines.transformers import TransformersEngine, TransformersOptions
 from actorcritic.engines.transformers.model import quiet_loading
+from actorcritic.types import GenerateRequest, Prompt
 
+NO_END: frozenset[int] = frozenset()
 WORDS = [f"w{i}" for i in range(180)]
 CHAT = (
     "{% if tools %}tools w1 \n {% endif %}"
@@ -62,3 +65,18 @@ def save_tiny(folder: Path, *, chat: bool = True) -> Path:
         make_model().save_pretrained(folder)
         make_tokenizer(chat=chat).save_pretrained(folder)
     return folder
+
+
+def make_engine(model: Any = None, *, end_ids: frozenset[int] = NO_END, **options: Any) -> TransformersEngine:
+    return TransformersEngine(
+        model or make_model(),
+        make_tokenizer(),
+        end_ids=end_ids,
+        name="tiny",
+        max_context=512,
+        options=TransformersOptions(**options),
+    )
+
+
+def ask(ids: tuple[int, ...], max_tokens: int = 8, **kwargs: Any) -> GenerateRequest:
+    return GenerateRequest(prompt=Prompt(content="", prefill_ids=ids), max_tokens=max_tokens, **kwargs)
