@@ -8,18 +8,29 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-from actorcritic.errors import InputError
+from actorcritic.errors import EngineUnavailable, InputError
 from actorcritic.training.settings import TrainReport, TrainSettings
 
-__all__ = ["LOG", "SETTINGS", "begin_run", "check_new", "disk_room", "read_report", "read_run", "write_report"]
+__all__ = [
+    "LOG",
+    "SETTINGS",
+    "begin_run",
+    "check_new",
+    "disk_room",
+    "given_back",
+    "read_report",
+    "read_run",
+    "write_report",
+]
 
-SETTINGS, LOG, REPORT = "train.json", "log.jsonl", "report.json"
+SETTINGS, LOG, REPORT, CHECKPOINTS = "train.json", "log.jsonl", "report.json", "checkpoints"
 VERSION = 1
 _FULL = ("No space left on device", "Disk quota exceeded", "inline_container")
 """Words of those who could not write; the last is where torch writes files, which hides what the system said."""
@@ -43,25 +54,58 @@ def begin_run(settings: TrainSettings, digest: str) -> None:
     Args:
         settings: With paths that hold from anywhere.
         digest: Of the data.
+
+    Raises:
+        InputError: the folder cannot be written.
     """
-    settings.out.mkdir(parents=True, exist_ok=True)
     facts = {**asdict(settings), "data": str(settings.data), "options": dict(settings.options)}
     del facts["out"]
-    _write(settings.out / SETTINGS, {"version": VERSION, "digest": digest, "settings": facts})
+    try:
+        settings.out.mkdir(parents=True, exist_ok=True)
+        _write(settings.out / SETTINGS, {"version": VERSION, "digest": digest, "settings": facts})
+    except OSError as error:
+        raise InputError(f"cannot write to {settings.out}: {error.strerror}") from error
+
+
+@contextmanager
+def given_back(folder: Path) -> Generator[None]:
+    """Leave a folder as it was where its run is refused before the first step, so that it can be begun there anew.
+
+    Args:
+        folder: Found good by `check_new`.
+    """
+    new = not folder.exists()
+    try:
+        yield
+    except (InputError, EngineUnavailable):
+        with suppress(OSError):  # what cannot be taken away stays
+            if not (folder / LOG).exists() or not (folder / LOG).stat().st_size:
+                shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+                for path in (folder / SETTINGS, *folder.glob("*.jsonl")):
+                    path.unlink(missing_ok=True)
+                if new:
+                    folder.rmdir()
+        raise
 
 
 def read_run(folder: Path) -> tuple[TrainSettings, str]:
     """Return the settings of a run and the digest of its data.
 
     Raises:
-        InputError: the folder holds no run.
+        InputError: the folder holds no run, or one of another version.
     """
     facts = _read(folder / SETTINGS)
-    if facts is None or facts.get("version") != VERSION:
+    if facts is None:
         raise InputError(f"{folder} holds no training run: begin one with --out")
-    given = cast("dict[str, Any]", facts["settings"])
-    given |= {"data": Path(given["data"]), "out": folder}
-    return TrainSettings(**given), str(facts["digest"])
+    try:
+        given = dict(cast("Mapping[str, Any]", facts["settings"]))
+        given |= {"data": Path(given["data"]), "out": folder}
+        settings, digest, version = TrainSettings(**given), str(facts["digest"]), facts["version"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{folder / SETTINGS} is no training run's: begin one with --out") from error
+    if version != VERSION:
+        raise InputError(f"{folder} holds a training run of another version: begin one with --out")
+    return settings, digest
 
 
 def write_report(report: TrainReport, folder: Path) -> None:
@@ -122,8 +166,12 @@ def _is_full(error: BaseException | None) -> bool:
 def _write(path: Path, value: Mapping[str, Any]) -> None:
     """Write a file so that it is there whole or not at all."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(draft, path)
+    try:
+        draft.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(draft, path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def _read(path: Path) -> Mapping[str, Any] | None:

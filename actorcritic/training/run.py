@@ -23,6 +23,7 @@ from actorcritic.training.folders import (
     begin_run,
     check_new,
     disk_room,
+    given_back,
     read_report,
     read_run,
     write_report,
@@ -65,7 +66,7 @@ def train(
     """
     plan = _check(settings)
     check_new(settings.out)
-    with disk_room(settings.out):
+    with disk_room(settings.out), given_back(settings.out):
         begin_run(plan.settings, plan.data.digest)
         return _go(plan, hear, stopped)
 

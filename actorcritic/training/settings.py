@@ -18,6 +18,8 @@ MethodName: TypeAlias = Literal[
 ]
 
 DEVICES = ("auto", "cpu", "cuda")
+SEEDS = 2**32
+"""Seeds are below this: the random numbers of numpy take no other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +35,13 @@ class TrainSettings:
     data: Path
     """Folder that `actorcritic export` wrote by this recipe."""
     model: str
-    """A folder in Hugging Face's form, a hub id, a model added with `actorcritic models add`, or `embedded-actor` and
-    `embedded-critic`, the packaged pair; `hf:` before it changes nothing."""
+    """A folder in Hugging Face's form, a hub id, a model added with `actorcritic models add`, or a model of a packaged
+    pair: `embedded-actor`, `embedded-critic`, `embedded-arithmetic-actor`, `embedded-arithmetic-critic`; `hf:` before it
+    changes nothing."""
     out: Path
     """New folder: `model/`, `adapter/` where there is one, `checkpoints/`, `train.json`, `log.jsonl`, `report.json`."""
     seed: int = 0
+    """In [0, 2**32)."""
     lora_rank: int | None = None
     """>= 0; 0 = train all weights."""
     epochs: float | None = None
@@ -69,6 +73,8 @@ class TrainSettings:
         for name, (value, low, above) in numbers.items():
             if value is not None and not (math.isfinite(value) and (value > low if above else value >= low)):
                 raise InputError(f"the {name} must be {'above' if above else 'at least'} {low:g}, not {value:g}")
+        if not 0 <= self.seed < SEEDS:
+            raise InputError(f"the seed must be at least 0 and below {SEEDS}, not {self.seed}")
         if self.device not in DEVICES:
             raise InputError(f"unknown device {self.device!r}: use one of {', '.join(DEVICES)}")
 

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
 import errno
+import json
 from pathlib import Path
 
 import pytest
 
-from actorcritic.errors import InputError
-from actorcritic.training.folders import begin_run, check_new, disk_room, read_report, read_run, write_report
+from actorcritic.errors import EngineUnavailable, InputError
+from actorcritic.training.folders import (
+    begin_run,
+    check_new,
+    disk_room,
+    given_back,
+    read_report,
+    read_run,
+    write_report,
+)
 from actorcritic.training.settings import TrainReport, TrainSettings
 
 
@@ -98,3 +107,69 @@ def test_any_other_error_passes(error: Exception, tmp_path: Path) -> None:
     with pytest.raises(type(error)) as caught, disk_room(tmp_path):
         raise error
     assert caught.value is error
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot write to .*file/run: Not a directory"):
+        begin_run(settings(tmp_path / "file" / "run"), "digest")
+
+
+def test_no_draft_is_left_where_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*paths: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(InputError, match="cannot write to .*: No space left on device"):
+        begin_run(settings(tmp_path), "digest")
+    check_new(tmp_path)
+
+
+@pytest.mark.parametrize("error", [InputError("no row is left"), EngineUnavailable("no such model")])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_run_that_is_refused_before_its_first_step_gives_its_folder_back(
+    error: Exception, there: bool, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    if there:
+        folder.mkdir()
+    with pytest.raises(type(error)), given_back(folder):
+        begin_run(settings(folder), "digest")
+        (folder / "log.jsonl").touch()
+        (folder / "checkpoints").mkdir()
+        raise error
+    assert folder.exists() == there
+    check_new(folder)
+
+
+def test_a_run_that_has_learnt_something_keeps_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError), given_back(tmp_path / "run"):
+        begin_run(settings(tmp_path / "run"), "digest")
+        (tmp_path / "run" / "log.jsonl").write_text("{}\n")
+        raise InputError("x")
+    with pytest.raises(KeyboardInterrupt), given_back(tmp_path / "other"):
+        begin_run(settings(tmp_path / "other"), "digest")
+        raise KeyboardInterrupt
+    assert read_run(tmp_path / "run") and read_run(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"version": 1},
+        {"version": 1, "digest": "d", "settings": []},
+        {"version": 1, "digest": "d", "settings": {"data": "d", "moon": 1}},
+    ],
+)
+def test_settings_of_something_else_are_refused(facts: object, tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_text(json.dumps(facts))
+    with pytest.raises(InputError, match="is no training run's"):
+        read_run(tmp_path)
+
+
+def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
+    begin_run(settings(tmp_path), "digest")
+    path = tmp_path / "train.json"
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(InputError, match="of another version"):
+        read_run(tmp_path)
