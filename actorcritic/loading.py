@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODEL_FREE_CRITICS",
+    "PACKAGED",
     "VERIFIERS",
     "EngineOf",
     "LoadOptions",

@@ -8,19 +8,31 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from actorcritic.engines.local_models import resolve_model
 from actorcritic.errors import EngineUnavailable, InputError
 from actorcritic.formats.lines import known_families
+from actorcritic.loading import PACKAGED
 
-__all__ = ["Base", "context_of", "find_base", "load_base", "load_tokenizer", "save_adapter", "save_result"]
+__all__ = [
+    "Base",
+    "context_of",
+    "find_base",
+    "load_base",
+    "load_tokenizer",
+    "names_in_pair",
+    "save_adapter",
+    "save_result",
+]
 
-ROLES: tuple[Literal["actor", "critic"], ...] = ("actor", "critic")
-PAIR = Path(__file__).parent.parent / "models" / "embedded"
+Role: TypeAlias = Literal["actor", "critic"]
+ROLES: tuple[Role, ...] = ("actor", "critic")
+_PACKAGED = {f"{folder.name}-{role}": folder / role for folder in PACKAGED.values() for role in ROLES}
+"""The models of the packaged pairs, each of which has a name of its own."""
 UNLIMITED = 2**31
 EXTRA = ("generation_config.json", "actorcritic.json", "chat_template.jinja")
 """Files of a model that neither the weights nor the tokenizer bring along."""
@@ -32,13 +44,20 @@ class Base:
 
     source: str
     """A folder or a hub id."""
-    role: Literal["actor", "critic"] | None = None
+    role: Role | None = None
     """Of an embedded pair; None = any other model."""
 
     @property
     def folder(self) -> Path | None:
         """Its folder, None for a model of the hub."""
         return Path(self.source) if Path(self.source).is_dir() else None
+
+
+def names_in_pair(spec: str) -> Mapping[Role, str]:
+    """Return by role how `find_base` calls the models of a pair, such as `embedded` or `embedded:FOLDER`."""
+    if spec in PACKAGED:
+        return {role: f"{PACKAGED[spec].name}-{role}" for role in ROLES}
+    return {role: str(Path(spec.partition(":")[2]) / role) for role in ROLES}
 
 
 def find_base(name: str) -> Base:
@@ -48,12 +67,9 @@ def find_base(name: str) -> Base:
         InputError: there is no such folder, or it holds no model that can be trained.
     """
     plain = name.removeprefix("hf:")
-    if plain in ("embedded-actor", "embedded-critic"):
-        plain = str(PAIR / plain.removeprefix("embedded-"))
+    plain = str(_PACKAGED.get(plain, plain))
     if plain.partition(":")[0] == "embedded":
-        folder = plain.partition(":")[2]
-        names = f"{folder}/actor or {folder}/critic" if folder else "embedded-actor or embedded-critic"
-        raise InputError(f"{name} is a pair: name one of its models, {names}")
+        raise InputError(f"{name} is a pair: name one of its models, {' or '.join(names_in_pair(plain).values())}")
     source = resolve_model(plain)
     path = Path(source)
     if not path.is_dir():
@@ -69,7 +85,7 @@ def find_base(name: str) -> Base:
     return Base(source=source, role=_role(path))
 
 
-def _role(path: Path) -> Literal["actor", "critic"] | None:
+def _role(path: Path) -> Role | None:
     """Return which role of an embedded pair a folder is."""
     try:
         words = json.loads((path / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from actorcritic.errors import EngineUnavailable, InputError
-from actorcritic.loading import load_roles
+from actorcritic.loading import PACKAGED, load_roles
 from actorcritic.training.adapters import add_tokens, lora_config
 from actorcritic.training.bases import Base, context_of, find_base, load_base, load_tokenizer, save_result
 from tests.engines.tiny import save_tiny
@@ -27,6 +27,9 @@ def test_every_way_to_name_a_model(tiny: Path) -> None:
         assert find_base(name) == Base(source=str(tiny))
     assert find_base("embedded-actor") == find_base(str(ACTOR)) == Base(source=str(ACTOR), role="actor")
     assert find_base("embedded-critic").role == "critic"
+    small = PACKAGED["embedded:arithmetic"]
+    for role in ("actor", "critic"):
+        assert find_base(f"embedded-arithmetic-{role}") == Base(source=str(small / role), role=role)
     assert find_base("owner/name") == Base(source="owner/name")
     assert find_base("owner/name").folder is None
 
@@ -39,6 +42,7 @@ def test_what_cannot_be_trained_is_refused_in_a_line(tiny: Path, tmp_path: Path)
         str(tmp_path / "empty"): "there is no config.json",
         str(ACTOR.parent): r"is a pair: name one of its models, .*actor or .*critic",
         "embedded": "is a pair: name one of its models, embedded-actor or embedded-critic",
+        "embedded:arithmetic": "a pair: name one of its models, embedded-arithmetic-actor or embedded-arithmetic-critic",
         "embedded:mine": "is a pair: name one of its models, mine/actor or mine/critic",
     }.items():
         with pytest.raises(InputError, match=words):
