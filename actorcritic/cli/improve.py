@@ -6,7 +6,6 @@ A run that broke off, in whatever stage, goes on with --resume.
 from __future__ import annotations
 
 import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -16,12 +15,15 @@ import typer
 from actorcritic.cli.bench_options import numbers
 from actorcritic.cli.improve_folder import ImproveConfig, ImproveFolder
 from actorcritic.cli.improve_report import draw_rounds, print_report
-from actorcritic.cli.improve_stages import Data, Difficulty, Explored, Stages, Trained
+from actorcritic.cli.improve_stages import Data, Difficulty, Explored, Stages, Trained, training
 from actorcritic.cli.options import refuse_others
+from actorcritic.cli.runs import fit_pair
 from actorcritic.cli.train import stopping
-from actorcritic.errors import InputError
-from actorcritic.loading import MODEL_FREE_CRITICS
-from actorcritic.tasks.sources import TASK_NAMES
+from actorcritic.errors import ActorCriticError, InputError
+from actorcritic.loading import MODEL_FREE_CRITICS, PACKAGED
+from actorcritic.tasks.heldout import Split
+from actorcritic.tasks.sources import TASK_NAMES, draw_problems
+from actorcritic.training.bases import ROLES, find_base
 from actorcritic.training.improve.outcomes import Measured, quintiles
 from actorcritic.training.improve.plan import BASE, METHODS, Stage, parse_methods, predecessor
 from actorcritic.training.improve.report import Cost, ImproveReport, Round, summarize
@@ -102,8 +104,8 @@ def improve(  # noqa: PLR0913 - one parameter per option of the command
         samples=samples,
         difficulty_samples=difficulty_samples,
         refinement_weight=refinement_weight,
-        actor=actor,
-        critic=critic or actor,
+        actor=_from_anywhere(actor),
+        critic=_from_anywhere(critic or actor),
         temperature=temperature,
         concurrency=concurrency,
         epochs=EPOCHS if epochs is None and pair else epochs,
@@ -112,13 +114,48 @@ def improve(  # noqa: PLR0913 - one parameter per option of the command
         device=device,
         dtype=dtype,
     )
-    _check(config)
-    with ImproveFolder.create(out, config) as folder:
-        return _work(folder, as_json=as_json)
+    with ImproveFolder.create(out, _checked(config)) as folder:
+        try:
+            return _work(folder, as_json=as_json)
+        except ActorCriticError:
+            folder.give_back()
+            raise
 
 
-def _check(config: ImproveConfig) -> None:
-    """Refuse what cannot work before anything is written.
+def _from_anywhere(spec: str) -> str:
+    """Return a model spec that names the same folder wherever the run is gone on with."""
+    scheme, _, place = spec.partition(":")
+    if place and spec not in PACKAGED and (scheme == "embedded" or Path(place).is_dir()):
+        return f"{scheme}:{Path(place).absolute()}"
+    return spec
+
+
+def _checked(config: ImproveConfig) -> ImproveConfig:
+    """Return the options, with the pair made precise; what cannot work is refused before anything is written or spent.
+
+    Raises:
+        InputError: one line that says what to give instead.
+    """
+    _check_numbers(config)
+    for spec in (config.actor, config.critic):
+        if spec.partition(":")[0] not in ("embedded", "hf"):
+            rule = (
+                "a critic that is no model cannot take part" if spec in MODEL_FREE_CRITICS else "it cannot be trained"
+            )
+            raise InputError(f"{spec}: {rule}; give embedded, embedded:FOLDER or hf:PATH_OR_ID")
+    if find_spec("trl") is None:
+        raise InputError("improve trains with TRL: pip install 'actorcritic[train]'")
+    splits: dict[Split, int] = {"dev": config.dev_limit, "test": config.eval_limit, "train": config.train_limit}
+    drawn = [problem for split, count in splits.items() for problem in draw_problems(config.task, split, count)]
+    fitted = fit_pair(config, drawn)
+    for role in ROLES:
+        if (role == "critic") in {method == "critic" for method in config.methods}:
+            find_base(training(fitted, role, data=Path(), out=Path(), seed=0).model)
+    return fitted
+
+
+def _check_numbers(config: ImproveConfig) -> None:
+    """Refuse what is out of its range, the options of training too.
 
     Raises:
         InputError: one line that says what to give instead.
@@ -140,14 +177,8 @@ def _check(config: ImproveConfig) -> None:
     for name, amount in (("--refinement-weight", config.refinement_weight), ("--temperature", config.temperature)):
         if not amount >= 0:
             raise InputError(f"{name} must be at least 0, not {amount:g}")
-    for spec in (config.actor, config.critic):
-        if spec.partition(":")[0] not in ("embedded", "hf"):
-            rule = (
-                "a critic that is no model cannot take part" if spec in MODEL_FREE_CRITICS else "it cannot be trained"
-            )
-            raise InputError(f"{spec}: {rule}; give embedded, embedded:FOLDER or hf:PATH_OR_ID")
-    if find_spec("trl") is None:
-        raise InputError("improve trains with TRL: pip install 'actorcritic[train]'")
+    for seed in config.seeds:
+        training(config, "actor", data=Path(), out=Path(), seed=seed)
 
 
 def _train(settings: TrainSettings, begun: bool) -> TrainReport:
@@ -160,27 +191,40 @@ def _work(folder: ImproveFolder, *, as_json: bool) -> int:
     """Do what is left, show and save the result; returns the exit code."""
     stages = Stages(folder, _train)
     stages.load()
-    began, interrupted = time.monotonic(), False
+    interrupted, failure = False, None
     try:
         stages.run()
     except KeyboardInterrupt:
         interrupted = True
-    report = _report_of(stages, seconds=round(time.monotonic() - began, 3))
+    except ActorCriticError as error:
+        failure = error  # what is measured is shown all the same
+    report = _report_of(stages)
     if report is not None:
-        folder.save(report)
-        if as_json:
-            sys.stdout.write(f"{report.model_dump_json()}\n")
-        else:
-            print_report(report)
-        if not draw_rounds(report, folder.path / "improve.png"):
-            sys.stderr.write("no picture: pip install 'actorcritic[plot]' draws improve.png\n")
+        _show(report, folder, as_json=as_json)
+    if failure is not None:
+        raise failure
     if interrupted:
         sys.stderr.write(f"interrupted; go on with: actorcritic improve --resume {folder.path}\n")
         return 130
-    return 0
+    return 1 if stages.without_rows else 0
 
 
-def _report_of(stages: Stages, seconds: float) -> ImproveReport | None:
+def _show(report: ImproveReport, folder: ImproveFolder, *, as_json: bool) -> None:
+    """Print what came of it, then save it."""
+    if as_json:
+        sys.stdout.write(f"{report.model_dump_json()}\n")
+    else:
+        print_report(report)
+    folder.save(report)
+    try:
+        drawn = draw_rounds(report, folder.path / "improve.png")
+    except OSError as error:
+        raise InputError(f"cannot write to {folder.path / 'improve.png'}: {error.strerror}") from error
+    if not drawn:
+        sys.stderr.write("no picture: pip install 'actorcritic[plot]' draws improve.png\n")
+
+
+def _report_of(stages: Stages) -> ImproveReport | None:
     """Return what the evaluations that are done come to, None where there is none yet."""
     config, first = stages.config, stages.config.seeds[0]
     difficulty = next((result for result in stages.results.values() if isinstance(result, Difficulty)), None)
@@ -217,7 +261,8 @@ def _report_of(stages: Stages, seconds: float) -> ImproveReport | None:
         models={
             name: stages.spec(stage.other("train"), config.actor) for name, stage in best.items() if name != "base"
         },
-        seconds=seconds,
+        without_rows=stages.without_rows,
+        seconds=round(stages.folder.seconds, 3),
     )
 
 

@@ -1,13 +1,15 @@
 """The folder of a self-improvement run: its options, and a folder per stage with a mark once the stage is done.
 
-`improve.json` is written before anything slow, `stages/METHOD/round-R/seed-S/KIND/done.json` last in every stage, and
-`report.json` and `improve.png` at the end. One writer at a time. Knows nothing of what a stage does.
+`improve.json` is written before anything slow, `stages/METHOD/round-R/seed-S/KIND/done.json` last in every stage,
+`seconds` after it, and `report.json` and `improve.png` at the end. One writer at a time. Knows nothing of what a stage
+does.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
@@ -21,6 +23,7 @@ from actorcritic.training.improve.report import ImproveReport
 __all__ = ["ImproveConfig", "ImproveFolder"]
 
 OPTIONS, STAGES, DONE, REPORT, LOCK = "improve.json", "stages", "done.json", "report.json", "lock"
+SECONDS = "seconds"
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -66,6 +69,7 @@ class ImproveFolder:
             InputError: it is none, or somebody works on it.
         """
         self.path = path
+        self._new = False
         try:
             text = (path / OPTIONS).read_text(encoding="utf-8")
             self.config = ImproveConfig.model_validate_json(text)
@@ -82,12 +86,36 @@ class ImproveFolder:
         """
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InputError(f"{path} is not an empty folder: choose a new one, or go on with --resume {path}")
+        new = not path.exists()
         try:
             path.mkdir(parents=True, exist_ok=True)
-            _write(path / OPTIONS, config.model_dump_json(indent=2))
         except OSError as error:
             raise InputError(f"cannot write to {path}: {error.strerror}") from error
-        return cls(path)
+        _write(path / OPTIONS, config.model_dump_json(indent=2))
+        folder = cls(path)
+        folder._new = new
+        return folder
+
+    def give_back(self) -> None:
+        """Leave the folder as it was where no stage has begun, so that a run can be begun there anew."""
+        with suppress(OSError):  # what cannot be taken away stays
+            if not (self.path / STAGES).exists():
+                for name in (OPTIONS, SECONDS, LOCK):
+                    (self.path / name).unlink(missing_ok=True)
+                if self._new:
+                    self.path.rmdir()
+
+    @property
+    def seconds(self) -> float:
+        """Of all stages so far, in all processes that took part; a stage that a kill cut short is not in it."""
+        try:
+            return float((self.path / SECONDS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return 0.0
+
+    def add_seconds(self, seconds: float) -> None:
+        """Count the seconds of a stage, also of one that broke off."""
+        _write(self.path / SECONDS, f"{self.seconds + seconds:.3f}")
 
     def of(self, stage: Stage) -> Path:
         """Return the folder of a stage, which may not be there yet."""
@@ -147,7 +175,15 @@ def _lock(path: Path) -> BinaryIO:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
+    """Write a file so that it is there whole or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(f"{text}\n", encoding="utf-8")
-    os.replace(draft, path)
+    try:
+        draft.write_text(f"{text}\n", encoding="utf-8")
+        os.replace(draft, path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise InputError(f"cannot write to {path}: {error.strerror}") from error

@@ -40,6 +40,9 @@ def print_report(report: ImproveReport) -> None:
             f"{row.method}, round {row.round}: worse than before on the development problems "
             f"({row.development:.1%}), so not promoted."
         )
+    for name, dropped in report.without_rows.items():
+        said = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
+        console.print(f"{name}: no row to learn from, so nothing was trained; dropped: {said or 'nothing'}.")
     for pair in _worth_saying(report.paired):
         console.print(_sentence(pair), markup=False)
 

@@ -21,7 +21,6 @@ from actorcritic.cli.improve_folder import ImproveConfig, ImproveFolder
 from actorcritic.cli.improve_measure import judge, outcomes_of, share_right
 from actorcritic.cli.improve_runs import Casting, add_critiques, add_refinements, read_answers, sample, tokens_of
 from actorcritic.cli.solve import Item
-from actorcritic.errors import InputError
 from actorcritic.export.mixing import Part, mix_exports
 from actorcritic.export.pipeline import Export, Order, export_run
 from actorcritic.export.recipe import Setting
@@ -31,6 +30,7 @@ from actorcritic.export.writing import write_export
 from actorcritic.metering import derive_seed
 from actorcritic.tasks.heldout import Split
 from actorcritic.tasks.sources import draw_problems
+from actorcritic.training.bases import Role, names_in_pair
 from actorcritic.training.improve.outcomes import SAMPLES, Measured
 from actorcritic.training.improve.plan import (
     BASE,
@@ -48,7 +48,7 @@ from actorcritic.training.settings import TrainReport, TrainSettings
 from actorcritic.trajectory.recorder import EVENTS, PROBLEMS, RUN
 from actorcritic.types import Reference
 
-__all__ = ["Data", "Difficulty", "Explored", "Stages", "Train", "Trained"]
+__all__ = ["Data", "Difficulty", "Explored", "Stages", "Train", "Trained", "training"]
 
 SEEDS = 2**31
 """Seeds of runs are below this."""
@@ -77,7 +77,8 @@ class Data(_Result):
     """What a round learns from."""
 
     rows: dict[str, int]
-    """By source: worked, attempt, refinement, critique, and `followed` for those with the critique in the prompt."""
+    """By source: worked, attempt, refinement, critique, and `followed` for those with the critique in the prompt.
+    Empty = nothing to learn from: nothing is trained, and the next round explores with the same model."""
     dropped: dict[str, int]
 
 
@@ -134,11 +135,26 @@ class Stages:
     def run(self) -> None:
         """Do every stage that is not done, in order."""
         for number, stage in enumerate(self.plan, start=1):
-            if stage.name not in self.results:
+            if stage.name not in self.results and not self._hungry(stage):
                 sys.stderr.write(f"{number} of {len(self.plan)}: {stage.name}\n")
-                result = self._do(stage)
+                began = time.monotonic()
+                try:
+                    result = self._do(stage)
+                finally:
+                    self.folder.add_seconds(time.monotonic() - began)
                 self.folder.finish(stage, result)
                 self.results[stage.name] = result
+
+    def _hungry(self, stage: Stage) -> bool:
+        """Whether this is to train or to measure what has no row to learn from."""
+        data = self.results.get(stage.other("data").name)
+        return isinstance(data, Data) and not data.rows
+
+    @property
+    def without_rows(self) -> dict[str, dict[str, int]]:
+        """By the name of every round that had no row to learn from, what was dropped."""
+        found = {name: result for name, result in self.results.items() if isinstance(result, Data) and not result.rows}
+        return {name.removesuffix("/data"): result.dropped for name, result in found.items()}
 
     def _do(self, stage: Stage) -> BaseModel:
         work: dict[Kind, Callable[[Stage], BaseModel]] = {
@@ -248,10 +264,8 @@ class Stages:
         folder = self.folder.of(stage) / "rows"
         if folder.exists():
             shutil.rmtree(folder)  # of a stage that broke off: there is no mark
-        if not export.rows["train"]:
-            said = ", ".join(f"{count} {reason}" for reason, count in export.drops.items())
-            raise InputError(f"{stage.name} has no row to learn from; dropped: {said or 'nothing'}")
-        write_export(export, folder)
+        if export.rows["train"]:
+            write_export(export, folder)
         sources = Counter(str(row.get("source", "critique")) for row in export.rows["train"])
         return Data(rows=dict(sorted(sources.items())), dropped=dict(export.drops))
 
@@ -280,19 +294,9 @@ class Stages:
         return export_run(run, Order(recipe=recipe, setting=setting, share=1.0))
 
     def _train(self, stage: Stage) -> Trained:
-        config, role = self.config, "critic" if stage.method == "critic" else "actor"
-        out = self.folder.of(stage) / "out"
-        settings = TrainSettings(
-            recipe="critic-sft" if role == "critic" else "self-improve",
-            data=self.folder.of(stage.other("data")) / "rows",
-            model=_weights(config.critic if role == "critic" else config.actor, role),
-            out=out,
-            seed=stage.seed,
-            epochs=config.epochs,
-            learning_rate=config.learning_rate,
-            batch_size=config.batch_size,
-            device=config.device,
-        )
+        role: Role = "critic" if stage.method == "critic" else "actor"
+        out, data = self.folder.of(stage) / "out", self.folder.of(stage.other("data")) / "rows"
+        settings = training(self.config, role, data=data, out=out, seed=stage.seed)
         report = self._train_with(settings, (out / "train.json").exists())
         if report.interrupted:
             raise KeyboardInterrupt
@@ -344,12 +348,24 @@ class Stages:
         return tuple(stage for stage in measured(self.plan) if stage.name in self.results)
 
 
-def _weights(spec: str, role: str) -> str:
-    """Return how the trainer calls a model."""
-    scheme, _, folder = spec.partition(":")
-    if scheme == "embedded":
-        return str(Path(folder) / role) if folder else f"embedded-{role}"
-    return spec
+def training(config: ImproveConfig, role: Role, *, data: Path, out: Path, seed: int) -> TrainSettings:
+    """Return how a role is trained, from its base.
+
+    Raises:
+        InputError: an option of the run is out of its range.
+    """
+    spec = config.critic if role == "critic" else config.actor
+    return TrainSettings(
+        recipe="critic-sft" if role == "critic" else "self-improve",
+        data=data,
+        model=names_in_pair(spec)[role] if spec.partition(":")[0] == "embedded" else spec,
+        out=out,
+        seed=seed,
+        epochs=config.epochs,
+        learning_rate=config.learning_rate,
+        batch_size=config.batch_size,
+        device=config.device,
+    )
 
 
 def _copy_run(source: Path, target: Path) -> None:

@@ -36,7 +36,11 @@ def train(  # noqa: PLR0913 - one parameter per option of the command
     recipe: Annotated[str, typer.Option(help="Recipe that the data was exported by.", show_default=False)] = "",
     data: Annotated[Path | None, typer.Option(help="Folder that `actorcritic export --out` wrote.")] = None,
     model: Annotated[
-        str | None, typer.Option(help="Folder or hub id to begin with; embedded-actor, embedded-critic, embedded-arithmetic-..., smollm2.")
+        str | None,
+        typer.Option(
+            help="Folder or hub id to begin with; smollm2, or of a packaged pair: embedded-actor, embedded-critic, "
+            "embedded-arithmetic-actor, embedded-arithmetic-critic."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="New folder for the result, its checkpoints and its losses.")] = None,
     resume: Annotated[

@@ -19,7 +19,9 @@ from actorcritic.formats.lines import known_families
 from actorcritic.loading import PACKAGED
 
 __all__ = [
+    "ROLES",
     "Base",
+    "Role",
     "context_of",
     "find_base",
     "load_base",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 Role: TypeAlias = Literal["actor", "critic"]
+"""Of a pair."""
 ROLES: tuple[Role, ...] = ("actor", "critic")
 _PACKAGED = {f"{folder.name}-{role}": folder / role for folder in PACKAGED.values() for role in ROLES}
 """The models of the packaged pairs, each of which has a name of its own."""

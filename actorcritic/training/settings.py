@@ -35,9 +35,9 @@ class TrainSettings:
     data: Path
     """Folder that `actorcritic export` wrote by this recipe."""
     model: str
-    """A folder in Hugging Face's form, a hub id, a model added with `actorcritic models add`, or a model of a packaged
-    pair: `embedded-actor`, `embedded-critic`, `embedded-arithmetic-actor`, `embedded-arithmetic-critic`; `hf:` before it
-    changes nothing."""
+    """A folder in Hugging Face's form, a hub id, a model added with `actorcritic models add`, or one of a packaged
+    pair: `embedded-actor`, `embedded-critic`, `embedded-arithmetic-actor`, `embedded-arithmetic-critic`; `hf:` before
+    it changes nothing."""
     out: Path
     """New folder: `model/`, `adapter/` where there is one, `checkpoints/`, `train.json`, `log.jsonl`, `report.json`."""
     seed: int = 0

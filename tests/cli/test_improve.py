@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,17 +18,24 @@ import pytest
 
 from actorcritic.actor import ModelActor
 from actorcritic.cli import improve as command_module
+from actorcritic.cli import improve_stages
 from actorcritic.cli.app import run
+from actorcritic.cli.improve_folder import ImproveFolder
 from actorcritic.cli.improve_stages import Stages
 from actorcritic.cli.runs import RunConfig
 from actorcritic.critic import ModelCritic
 from actorcritic.engines.scripted import ScriptedEngine
+from actorcritic.errors import EngineUnavailable, InputError
 from actorcritic.export.exclusion import heldout_keys
+from actorcritic.export.mixing import Part, mix_exports
+from actorcritic.export.pipeline import Export
+from actorcritic.export.recipe import Columns
 from actorcritic.formats.embedded import EmbeddedActorFormat
 from actorcritic.formats.lines import render_lines
-from actorcritic.loading import Roles
+from actorcritic.loading import PACKAGED, Roles
 from actorcritic.tasks import countdown
 from actorcritic.tasks.heldout import split_of
+from actorcritic.training.bases import ROLES, find_base
 from actorcritic.training.improve.report import ImproveReport
 from actorcritic.training.settings import TrainReport, TrainSettings
 from actorcritic.trajectory.reader import read_problems
@@ -297,6 +307,20 @@ def test_a_chat_model_learns_from_chats(start: Start, trainer: Trainer, tmp_path
         assert row["prompt"][0]["role"] == "user" and row["completion"][0]["role"] == "assistant"
 
 
+def test_a_family_has_its_own_pair(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(self: Stages) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Stages, "run", stop)
+    folder = tmp_path / "run"
+    assert start("--task", "arithmetic", "--methods", "sft,critic", *LEAST, "--out", folder).code == 130
+    with ImproveFolder(folder) as made:
+        assert (made.config.actor, made.config.critic) == ("embedded:arithmetic", "embedded:arithmetic")
+        for role in ROLES:
+            settings = improve_stages.training(made.config, role, data=tmp_path, out=tmp_path, seed=0)
+            assert find_base(settings.model).role == role
+
+
 # --- stopping and going on -----------------------------------------------------------------------------------------
 
 TINY = ("--task", "countdown-3", "--rounds", 1, "--methods", "sft,critique", *LEAST)
@@ -366,6 +390,38 @@ def test_training_that_is_stopped_goes_on(start: Start, trainer: Trainer, tmp_pa
     assert start("--resume", folder, "--json").code == 0 and len(trainer.asked) == count
 
 
+def test_seconds_are_those_of_all_processes(start: Start, trainer: Trainer, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    trainer.stop_once = {"sft/round-0"}
+    first = report_in(start(*TINY, "--out", folder, "--json")).seconds
+    whole = report_in(start("--resume", folder, "--json")).seconds
+    assert 0 < first < whole == report_in(start("--resume", folder, "--json")).seconds
+
+
+def test_a_round_without_a_row_is_left_out_and_said_and_the_others_go_on(
+    start: Start, trainer: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without(parts: Sequence[Part], *, seed: int) -> Export:
+        export = mix_exports(parts, seed=seed)
+        none: dict[str, list[Columns]] = {"train": [], "validation": []}
+        # Of the methods here the critic's rows are the ones that have no worked solution among them.
+        return replace(export, rows=none, drops={"all wrong": 3}) if len(parts) == 1 else export
+
+    monkeypatch.setattr(improve_stages, "mix_exports", without)
+    folder = tmp_path / "run"
+    rounds = ("--task", "countdown-3", "--rounds", 2, "--methods", "vanilla,critic")
+    done = start(*rounds, *LEAST, "--out", folder)
+    assert done.code == 1 and "Traceback" not in done.err
+    assert "critic/round-1/seed-0: no row to learn from, so nothing was trained; dropped: 3 all wrong." in done.out
+    assert [settings.recipe for settings in trainer.asked] == ["self-improve"] * 2
+    again = start("--resume", folder, "--json")
+    report = report_in(again)
+    assert again.code == 1 and len(trainer.asked) == 2
+    assert {(row.method, row.round) for row in report.rows} == {("base", 0), ("vanilla", 1), ("vanilla", 2)}
+    assert report.without_rows == {f"critic/round-{number}/seed-0": {"all wrong": 3} for number in (1, 2)}
+    assert set(report.models) == {"vanilla"}
+
+
 def test_the_folder_may_move(start: Start, trainer: Trainer, tmp_path: Path) -> None:
     trainer.stop_once = {"critique/round-1"}
     start(*TINY, "--out", tmp_path / "here")
@@ -374,9 +430,17 @@ def test_the_folder_may_move(start: Start, trainer: Trainer, tmp_path: Path) -> 
     assert done.code == 0 and all(str(tmp_path / "there") in spec for spec in report_in(done).models.values())
 
 
-def test_one_process_at_a_time(start: Start, tmp_path: Path) -> None:
-    from actorcritic.cli.improve_folder import ImproveFolder  # noqa: PLC0415 - used here alone
+def test_it_goes_on_from_another_place(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(PACKAGED["embedded"], tmp_path / "pair")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Stages, "run", lambda self: None)
+    start("--task", "countdown", "--actor", "embedded:pair", "--critic", "hf:pair/critic", "--out", "run")
+    with ImproveFolder(tmp_path / "run") as made:
+        assert made.config.actor == f"embedded:{tmp_path}/pair"
+        assert made.config.critic == f"hf:{tmp_path}/pair/critic"
 
+
+def test_one_process_at_a_time(start: Start, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     start(*TINY, "--out", folder)
     with ImproveFolder(folder):
@@ -396,6 +460,19 @@ def test_one_process_at_a_time(start: Start, tmp_path: Path) -> None:
         (("--out", "r", "--task", "countdown", "--refinement-weight", -1), "--refinement-weight must be at least 0"),
         (("--out", "r", "--task", "countdown", "--critic", "oracle"), "a critic that is no model cannot take part"),
         (("--out", "r", "--task", "countdown", "--actor", "openai:x@http://y"), "it cannot be trained"),
+        (("--out", "r", "--task", "moon"), "unknown task 'moon'; choose from: countdown"),
+        (("--out", "r", "--task", "countdown", "--epochs", 0), "the number of epochs must be above 0, not 0"),
+        (("--out", "r", "--task", "countdown", "--learning-rate", -1), "the learning rate must be above 0, not -1"),
+        (("--out", "r", "--task", "countdown", "--batch-size", 0), "the batch size must be at least 1, not 0"),
+        (("--out", "r", "--task", "countdown", "--seed", -1), "the seed must be at least 0"),
+        (("--out", "r", "--task", "countdown", "--seeds", f"0,{2**32}"), "the seed must be at least 0 and below"),
+        (("--out", "r", "--task", "countdown", "--device", "moon"), "unknown device 'moon'"),
+        (("--out", "r", "--task", "countdown", "--actor", "embedded:moon"), "moon/actor: check the path"),
+        (("--out", "r", "--task", "countdown", "--actor", "hf:./moon"), "no model folder hf:./moon"),
+        (
+            ("--out", "r", "--task", "countdown", "--critic", "embedded:moon", "--methods", "critic"),
+            "moon/critic: check the path",
+        ),
         (("--resume", "nowhere"), "holds no self-improvement run"),
         (("--resume", "r", "--task", "countdown"), "--resume takes the task and all options from the folder"),
     ],
@@ -408,6 +485,52 @@ def test_one_clear_line_for_a_mistake(
     assert done.code == 2 and done.out == ""
     assert said in done.err and done.err.count("\n") == 1
     assert not (tmp_path / "r").exists(), "nothing is written"
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_run_that_cannot_begin_leaves_its_folder_free(
+    there: bool, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(config: RunConfig) -> Roles:
+        raise EngineUnavailable("cannot load the model")
+
+    folder = tmp_path / "run"
+    if there:
+        folder.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(RunConfig, "load", unavailable)
+        first = start(*TINY, "--out", folder)
+    assert first.code == 2 and first.err.endswith("error: cannot load the model\n")
+    assert folder.exists() == there
+    assert start(*TINY, "--out", folder).code == 0
+
+
+def test_what_is_measured_is_shown_where_a_later_stage_cannot_be_done(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Stages, stage: Any) -> Any:
+        raise InputError("there is no room left on the disk")
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Stages, "_train", full)
+        first = start(*TINY, "--out", folder, "--json")
+    assert first.code == 2 and first.err.endswith("error: there is no room left on the disk\n")
+    assert {row.method for row in report_in(first).rows} == {"base"}
+    again = start("--resume", folder, "--json")
+    assert again.code == 0 and {row.method for row in report_in(again).rows} == {"base", "sft", "critique"}
+
+
+def test_a_mark_that_cannot_be_written_is_one_line(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*paths: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("actorcritic.cli.improve_folder.os.replace", full)
+    done = start(*TINY, "--out", tmp_path / "run")
+    assert done.code == 2 and done.err.count("\n") == 1 and "improve.json: No space left on device" in done.err
+    assert list(tmp_path.rglob("*")) in ([], [tmp_path / "run"])
 
 
 def test_a_folder_in_use_is_left_alone(start: Start, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_what_cannot_be_trained_is_refused_in_a_line(tiny: Path, tmp_path: Path)
         str(tmp_path / "empty"): "there is no config.json",
         str(ACTOR.parent): r"is a pair: name one of its models, .*actor or .*critic",
         "embedded": "is a pair: name one of its models, embedded-actor or embedded-critic",
-        "embedded:arithmetic": "a pair: name one of its models, embedded-arithmetic-actor or embedded-arithmetic-critic",
+        "embedded:arithmetic": "is a pair: .*, embedded-arithmetic-actor or embedded-arithmetic-critic",
         "embedded:mine": "is a pair: name one of its models, mine/actor or mine/critic",
     }.items():
         with pytest.raises(InputError, match=words):

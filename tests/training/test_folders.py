@@ -120,7 +120,7 @@ def test_no_draft_is_left_where_the_disk_is_full(tmp_path: Path, monkeypatch: py
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
-    with pytest.raises(InputError, match="cannot write to .*: No space left on device"):
+    with pytest.raises(InputError, match=r"cannot write to .*: No space left on device"):
         begin_run(settings(tmp_path), "digest")
     check_new(tmp_path)
 
@@ -150,7 +150,8 @@ def test_a_run_that_has_learnt_something_keeps_its_folder(tmp_path: Path) -> Non
     with pytest.raises(KeyboardInterrupt), given_back(tmp_path / "other"):
         begin_run(settings(tmp_path / "other"), "digest")
         raise KeyboardInterrupt
-    assert read_run(tmp_path / "run") and read_run(tmp_path / "other")
+    for name in ("run", "other"):
+        assert read_run(tmp_path / name) == (settings(tmp_path / name), "digest")
 
 
 @pytest.mark.parametrize(

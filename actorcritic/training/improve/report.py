@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from actorcritic.metrics import mean_interval, paired_difference
 from actorcritic.training.improve.outcomes import QUINTILES, Answered, Measured
@@ -108,7 +108,10 @@ class ImproveReport(_Record):
     paired: list[Comparison]
     models: dict[str, str]
     """By method, the spec of the last model that was promoted."""
+    without_rows: dict[str, dict[str, int]] = Field(default_factory=dict[str, dict[str, int]])
+    """Rounds that had no row to learn from, with what was dropped by reason; they have no entry in `rows`."""
     seconds: float
+    """Of all stages, in all processes that took part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
