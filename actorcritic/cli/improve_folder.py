@@ -111,7 +111,15 @@ class ImproveFolder:
         try:
             return float((self.path / SECONDS).read_text(encoding="utf-8"))
         except (OSError, ValueError):
+            return self._reported()
+
+    def _reported(self) -> float:
+        """Return what the report says, of a run that an earlier version began; 0 where there is none."""
+        try:
+            report = ImproveReport.model_validate_json((self.path / REPORT).read_text(encoding="utf-8"))
+        except (OSError, ValidationError):
             return 0.0
+        return report.seconds
 
     def add_seconds(self, seconds: float) -> None:
         """Count the seconds of a stage, also of one that broke off."""
