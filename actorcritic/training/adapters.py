@@ -10,6 +10,9 @@ from actorcritic.training.libraries import require
 
 __all__ = ["add_tokens", "lora_config"]
 
+HEADS = ("score", "classifier")
+"""Names of the output layer of a model that classifies."""
+
 
 def add_tokens(model: Any, tokenizer: Any, tokens: Sequence[str]) -> list[int]:
     """Register tokens and give them embeddings; return the ids of those that are new.
@@ -54,11 +57,14 @@ def lora_config(model: Any, rank: int, new_tokens: Sequence[int] = (), *, task: 
     if not any(isinstance(module, linear) for module in found.values()):
         raise InputError("this model has no linear layer to adapt: train all weights with --lora-rank 0")
     more: dict[str, Any] = {}
+    if task == "TOKEN_CLS":
+        # PEFT trains the new head whole, but leaves it out of "all-linear" for sequences alone.
+        more["exclude_modules"] = list(HEADS)
     if new_tokens:
         # Whole tables, since TRL reads the output's weight itself and sees no single rows that are trained.
         tables = (model.get_input_embeddings(), model.get_output_embeddings())
         names = [name.rpartition(".")[2] for name, module in found.items() if any(module is each for each in tables)]
-        more = {"modules_to_save": names, "ensure_weight_tying": bool(model.config.tie_word_embeddings)}
+        more |= {"modules_to_save": names, "ensure_weight_tying": bool(model.config.tie_word_embeddings)}
     return peft.LoraConfig(
         r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type=task, **more
     )

@@ -144,13 +144,14 @@ def test_a_logged_group_is_learnt_from(tmp_path: Path) -> None:
     assert report.first_loss is not None and report.last_loss is not None and report.last_loss != report.first_loss
 
 
-async def test_steps_are_judged_by_a_model_that_loads(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("rank", "count"), [(0, 20), (4, 60)])
+async def test_steps_are_judged_by_a_model_that_loads(rank: int, count: int, tmp_path: Path) -> None:
     rows = [
         {"prompt": PROBLEM, "completions": list(steps), "labels": [steps == RIGHT, steps == RIGHT]}
         for steps in (RIGHT, WRONG)
     ]
     runs = Runs(tmp_path)
-    report = runs.train("prm", rows, model="embedded-critic", max_steps=20, batch_size=2)
+    report = runs.train("prm", rows, model="embedded-critic", max_steps=count, batch_size=2, lora_rank=rank)
     assert report.last_loss is not None and report.last_loss < 0.1
     assert report.spec == f"hf-prm:{report.model}?format=embedded"
     engine = load_reward_engine(report.spec, device="cpu")
