@@ -14,7 +14,7 @@ import math
 from typing import Any, ClassVar
 
 from actorcritic.search.base import SAMPLING, STOP_AT, TreePolicy
-from actorcritic.search.correcting import GATE, LOCATE, find_cut, lets_through
+from actorcritic.search.correcting import GATE, LOCATE, SURE, find_cut, lets_through
 from actorcritic.search.options import Option, OptionValue, choice, integer, number
 from actorcritic.search.policy import REVISE_FROM
 from actorcritic.search.ranking import AGGREGATE, SCORE, Rank, ranked
@@ -40,6 +40,7 @@ class AbMcts(TreePolicy):
         choice("posterior", ("gaussian", "beta"), "the family of posteriors"),
         choice("deeper", ("refine", "revise"), "how a wrong solution is worked on; without a located error: refine"),
         LOCATE,
+        SURE,
         GATE,
         number("m", 0.0, "gaussian prior: mean"),
         number("kappa", 1.0, "gaussian prior: how many scores the mean is worth", low=0, open_low=True),
@@ -88,7 +89,7 @@ class AbMcts(TreePolicy):
         outcome = self.tree[parent].outcome
         cut: int | None = None
         if outcome is not None and self.options.text("deeper") == "revise":
-            cut = find_cut(outcome, self.options.text("locate"))
+            cut = find_cut(outcome, self.options)
         if cut is None:
             return self._trial(Action.REFINE, parent)
         return self._trial(Action.REVISE, parent, {REVISE_FROM: cut})

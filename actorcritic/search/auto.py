@@ -14,7 +14,7 @@ from typing import Any, ClassVar, cast
 
 from actorcritic.search.ab_mcts import AbMcts
 from actorcritic.search.base import ACCEPT, SAMPLING, TreePolicy
-from actorcritic.search.correcting import LOCATE
+from actorcritic.search.correcting import LOCATE, SURE
 from actorcritic.search.mcts import Mcts
 from actorcritic.search.options import Option, OptionValue, choice, integer, number
 from actorcritic.search.ranking import critic_value, passes
@@ -40,6 +40,7 @@ class Auto(TreePolicy):
         choice("easy", ("revise", "refine"), "what is done with an easy problem"),
         choice("hard", ("mcts", "ab-mcts"), "what is done with a hard one"),
         LOCATE,
+        SURE,
         choice("gate", ("critic", "always"), "what is worked on again, unless by revise, which needs a located error"),
         ACCEPT,
         integer("n", None, "number of trials, the probes among them"),
@@ -87,13 +88,12 @@ class Auto(TreePolicy):
     def _options_for(self, name: str) -> dict[str, OptionValue]:
         """Return the chosen policy's options: ours under its own names."""
         policy = CHOICES[name]
-        options: dict[str, OptionValue] = {key: self.options[key] for key in ("temperature", "first")}
+        names = {option.name for option in policy.OPTIONS}
+        shared = ("temperature", "first", "locate", "sure", "gate")
+        options: dict[str, OptionValue] = {key: self.options[key] for key in shared if key in names}
+        options["accept" if "accept" in names else "stop_at"] = self._accept
         if policy.COUNT is not None:
             options[policy.COUNT] = self.options["n"]
-        if policy in (Revise, Refine):
-            own = "locate" if policy is Revise else "gate"
-            return {**options, "accept": self._accept, own: self.options[own]}
-        options |= {"stop_at": self._accept, "locate": self.options["locate"], "gate": self.options["gate"]}
         if policy is Mcts:
             # The root must have room for the probes.
             options["expand"] = max(self._probes, Mcts().options.whole("expand"))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from actorcritic.search.options import choice
+import math
+
+from actorcritic.search.options import Options, choice, number
 from actorcritic.types import Outcome, Verdict
 
-__all__ = ["GATE", "LOCATE", "find_cut", "lets_through"]
+__all__ = ["GATE", "LOCATE", "SURE", "find_cut", "lets_through"]
 
 LOCATE = choice("locate", ("critic", "least-confident"), "where a solution is cut")
 """The critic's first error, or the step that holds the actor's least likely token."""
+
+SURE = number("sure", 0.95, "keep no step after which the critic is less sure that all so far is right", low=0, high=1)
+"""A critic may notice an error some steps after it was made, and have had its doubts before: a cut at its first error
+goes back to where the product of the steps' scores falls below this. 0 = keep all steps before the error."""
 
 GATE = choice(
     "gate",
@@ -18,9 +24,15 @@ GATE = choice(
 """The gates of Xi et al. 2024 (arXiv 2411.16579). Unscored passes none of them: there is no critique to go by."""
 
 
-def find_cut(outcome: Outcome, locate: str) -> int | None:
-    """Return the first step to write anew, by a choice of `LOCATE`; None where nothing says which."""
-    return outcome.least_confident if locate == "least-confident" else outcome.first_error
+def find_cut(outcome: Outcome, options: Options) -> int | None:
+    """Return the first step to write anew, as `LOCATE` and `SURE` say; None where nothing says which."""
+    if options.text("locate") == "least-confident":
+        return outcome.least_confident
+    error, sure = outcome.first_error, options.real("sure")
+    if error is None or not sure:
+        return error
+    scores = [1.0 if score is None else score for score in outcome.step_scores[:error]]
+    return next((at for at in range(len(scores)) if math.prod(scores[: at + 1]) < sure), error)
 
 
 def lets_through(outcome: Outcome, gate: str) -> bool:

@@ -15,7 +15,7 @@ from bisect import insort
 from typing import Any, ClassVar
 
 from actorcritic.search.base import SAMPLING, STOP_AT, TreePolicy
-from actorcritic.search.correcting import GATE, LOCATE, find_cut, lets_through
+from actorcritic.search.correcting import GATE, LOCATE, SURE, find_cut, lets_through
 from actorcritic.search.formulas import FORMULAS
 from actorcritic.search.lessons import REFLECTIONS, Lessons
 from actorcritic.search.options import Option, OptionValue, choice, integer, number
@@ -41,6 +41,7 @@ class Mcts(TreePolicy):
         choice("nodes", ("solution", "step"), "what one node adds"),
         choice("deeper", ("revise", "refine"), "how a wrong solution is worked on; without a located error: refine"),
         LOCATE,
+        SURE,
         GATE,
         choice("selection", tuple(FORMULAS), "the selection formula"),
         number("c_puct", 1.25, "exploration constant of puct", low=0),
@@ -201,7 +202,7 @@ class Mcts(TreePolicy):
         parent, outcome = place.node.trial.id, place.node.outcome
         if self._steps:
             return self._trial(Action.EXTEND, parent, ONE_STEP)
-        cut = None if outcome is None or not self._revises else find_cut(outcome, self.options.text("locate"))
+        cut = None if outcome is None or not self._revises else find_cut(outcome, self.options)
         if cut is None:
             return self._trial(Action.REFINE, parent)
         return self._trial(Action.REVISE, parent, {REVISE_FROM: cut})

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from actorcritic.search.base import ACCEPT, SAMPLING, TreePolicy
-from actorcritic.search.correcting import LOCATE, find_cut
+from actorcritic.search.correcting import LOCATE, SURE, find_cut
 from actorcritic.search.options import Option, OptionValue, integer
 from actorcritic.search.policy import REVISE_FROM
 from actorcritic.search.ranking import Rank, passes
@@ -27,6 +27,7 @@ class Revise(TreePolicy):
     NAME = "revise"
     OPTIONS: ClassVar[tuple[Option, ...]] = (
         LOCATE,
+        SURE,
         integer("max_revisions", 2, "revisions of one attempt before a fresh one", low=0),
         ACCEPT,
         integer("rounds", None, "number of trials, proposals and revisions together"),
@@ -64,7 +65,7 @@ class Revise(TreePolicy):
         if outcome is None:
             return None
         unjudged = self.needs_critic and outcome.verdict is Verdict.UNSCORED
-        return None if unjudged else find_cut(outcome, self.locate)
+        return None if unjudged else find_cut(outcome, self.options)
 
     def _rank(self, outcome: Outcome) -> Rank:
         accepted = self.needs_critic and passes(outcome, self.accept)

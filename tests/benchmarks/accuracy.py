@@ -1,11 +1,12 @@
 """Every strategy, the baselines and two other libraries at equal total tokens, on held-out problems of every family.
 
-    python -m tests.benchmarks.accuracy --out FOLDER [--tasks countdown-4] [--parts all,best,first,peers] [--report]
+    python -m tests.benchmarks.accuracy --out FOLDER [--tasks countdown-4] [--parts all,best,peers] [--report]
 
 Per family, through `actorcritic bench` and the peers' adapters, nothing simulated: `all` = every strategy (200
-problems, 3 budgets, 1 seed), `best` = five chosen on the development split, baselines, ceiling (500, 4 budgets, 3
-seeds), `first` = some with a greedy first sample, `peers` = its_hub and TreeQuest on the same 500. What FOLDER holds is
-not run again; `--report` only adds up. The last line is JSON.
+problems, 3 budgets, 1 seed); on 500 problems, 4 budgets, 3 seeds `best` = two of five that were chosen on the
+development split, baselines and ceiling, `revising` = the other three, `first` = some with a greedy first sample;
+`peers` = its_hub and TreeQuest on the same 500. What FOLDER holds is not run again; `--report` only adds up. The last
+line is JSON.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from actorcritic.tasks.sources import draw_problems
 from actorcritic.types import Problem, Reference
 
 TASKS = ("countdown-3", "countdown-4", "sudoku")
-PARTS = ("all", "best", "first", "peers")
 ALL_BUDGETS = "128,256,512"
 BUDGETS = (64, 128, 256, 512)
 THRICE = {64: 192, 128: 384}
@@ -38,10 +38,14 @@ THRICE = {64: 192, 128: 384}
 SEEDS = (1, 2, 3)
 NO_CRITIC = ("greedy", "majority", "best-of-n:score=logprob", "revise:locate=least-confident")
 CEILING = "revise@oracle"
-BEST = ("best-of-n", "revise", "auto", "mcts", "ab-mcts")
+REVISING = ("revise", "auto", "mcts")
+BEST = ("best-of-n", "ab-mcts", *REVISING)
 """Of what was tried on 200 problems of the development split; ab-mcts stands for what a peer has too."""
 FIRST = ("best-of-n:first=greedy", "revise:first=greedy", "mcts:first=greedy")
 """The same with a first sample at temperature 0, which is the likeliest to be right alone."""
+WHOLE = {"best": ("best-of-n", "ab-mcts", *NO_CRITIC, CEILING), "revising": REVISING, "first": FIRST}
+"""By part, what runs on all problems, at all budgets, under all seeds."""
+PARTS = ("all", *WHOLE, "peers")
 TREES = ("mcts", "ab-mcts")
 SAMPLES = 16
 """Of the actor per problem, to tell hard problems from easy ones; under a seed that no run has."""
@@ -66,9 +70,8 @@ def run_part(part: str, task: str, options: argparse.Namespace) -> int:
         common += ["--strategies", ";".join(STRATEGIES)]
         common += ["--limit", str(options.all_limit), "--budgets", ALL_BUDGETS]
         return bench(options.out / f"all-{task}", common)
-    if part in ("best", "first"):
-        strategies = ";".join((*BEST, *NO_CRITIC, CEILING) if part == "best" else FIRST)
-        common += ["--strategies", strategies, "--limit", str(options.limit)]
+    if part in WHOLE:
+        common += ["--strategies", ";".join(WHOLE[part]), "--limit", str(options.limit)]
         common += ["--budgets", ",".join(map(str, sorted({*BUDGETS, *THRICE.values()})))]
         # A folder per seed: seeds share no samples, and one that has ended counts whatever becomes of the next.
         return max(
@@ -222,11 +225,12 @@ def report_task(task: str, options: argparse.Namespace) -> dict[str, Any]:
         print(f"\n{task}: every strategy, {report.problems} held-out problems, 1 seed\n")
         print("\n".join(table(cells, report.strategies, report.budgets, 1)))
         found["all"] = [row.model_dump() for row in report.rows]
-    seeds = [folder for folder in sorted(out.glob(f"best-{task}-*")) if _ended(folder)]
+    runs = {part: [folder for folder in sorted(out.glob(f"{part}-{task}-*")) if _ended(folder)] for part in WHOLE}
+    seeds = runs["best"]
     if not seeds:
         return found
-    more = [folder for folder in sorted(out.glob(f"first-{task}-*")) if _ended(folder)]
-    cells = cells_of([row for folder in (*seeds, *more) for row in read_rows(folder / "rows.jsonl")])
+    rows = [(part, row) for part in WHOLE for folder in runs[part] for row in read_rows(folder / "rows.jsonl")]
+    cells = cells_of([row for part, row in rows if row.strategy in WHOLE[part]])
     files = sorted(out.glob(f"peers-{task}-*.jsonl"))
     theirs = cells_of([row for file in files for row in read_rows(file)])
     peers = list(dict.fromkeys(name for name, _ in theirs))

@@ -230,10 +230,10 @@ def test_a_score_that_nobody_gives_is_refused(strategy: str, source: str, says: 
 async def test_the_refinement_graph_scores_too() -> None:
     scorers, double = reward_model()
     actor, critic = world()
-    graph = refinement_graph(actor, critic, settings("mcts:n=6,score=reward-model", scorers))
+    graph = refinement_graph(actor, critic, settings("mcts:n=6,score=reward-model,sure=0", scorers))
     end = await graph.ainvoke({"problem": HARD.text})
     record = ResultRecord.model_validate(end["result"])
-    plain, _, _, _ = await search(settings("mcts:n=6,score=reward-model", scorers))
+    plain, _, _, _ = await search(settings("mcts:n=6,score=reward-model,sure=0", scorers))
     assert record.usage.reward_model.calls == 6 and double.calls == 12
     assert record.usage.critic.calls == 6
     # Of the same search under another id one solution stands there twice, and is judged once.

@@ -57,10 +57,11 @@ def test_steps_that_a_revision_would_keep_make_a_problem_easy(error: int, name: 
 
 @pytest.mark.parametrize("hard", ["mcts", "ab-mcts"])
 def test_the_search_of_a_hard_problem_locates_and_gates_as_told(hard: str) -> None:
-    policy = probing(1, {"hard": hard, "locate": "least-confident", "gate": "always"})
+    policy = probing(1, {"hard": hard, "locate": "least-confident", "gate": "always", "sure": 0.9})
     tell_all(policy, [wrong(0.1)])
     assert policy._chosen is not None and policy._chosen.NAME == hard
-    assert (policy._chosen.options["locate"], policy._chosen.options["gate"]) == ("least-confident", "always")
+    options = policy._chosen.options
+    assert (options["locate"], options["gate"], options["sure"]) == ("least-confident", "always", 0.9)
 
 
 def test_an_easy_problem_is_revised_or_refined_as_told() -> None:

@@ -305,6 +305,7 @@ CONTEXT = {
     "mcts leaf": "nodes=step",
     "mcts rank": "alpha=0,score=logprob",
     "ab-mcts locate": "deeper=revise",
+    "ab-mcts sure": "deeper=revise",
     "ab-mcts beta_a": "posterior=beta",
     "ab-mcts beta_b": "posterior=beta",
     "auto hard": "threshold=0.9",

@@ -30,7 +30,7 @@ def test_the_text_form_is_read_and_written() -> None:
         ("", "unknown strategy ''"),
         ("bestofn", "choose from: greedy, best-of-n"),
         ("greedy:n=1", "greedy has no option 'n'; it has none"),
-        ("revise:locat=critic", "choose from: locate, max_revisions"),
+        ("revise:locat=critic", "choose from: locate, sure, max_revisions"),
         ("revise:locate=anywhere", "critic | least-confident"),
         ("revise:locate", "needs a value: critic | least-confident"),
         ("majority:n=8,n=9", "given twice"),
