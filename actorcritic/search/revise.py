@@ -1,4 +1,4 @@
-"""Revise from the first error: keep the steps before it, write the rest anew with the critique, judge again.
+"""Revise from the first error: keep the steps before it that the critic is `sure` of, write the rest anew, judge again.
 
 An attempt that stays wrong after `max_revisions` gives way to a fresh one; one that is judged correct ends the search
 from a score of `accept`. With `locate=least-confident` no critic is asked: the solution is cut at the step of its least
