@@ -183,7 +183,7 @@ def best_at(cells: Cells, budget: int, among: Sequence[str], problems: set[str] 
 def questions(task: str, cells: Cells, peers: Sequence[str], hard: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what the issue asks of a family's figures, each with its paired difference."""
     for budget in BUDGETS:
-        best, peer = best_at(cells, budget, (*BEST, *FIRST)), best_at(cells, budget, peers)
+        best, peer = best_at(cells, budget, (*BEST, *FIRST, *NO_CRITIC)), best_at(cells, budget, peers)
         if best and peer and (found := compare(cells, (best, budget), (peer, budget))):
             yield "our best above the best peer", found
     for budget, more in THRICE.items():
@@ -215,6 +215,28 @@ def table(cells: Cells, strategies: Sequence[str], budgets: Sequence[int], seeds
         yield f"| `{name}` | {' | '.join(cell(name, budget) for budget in budgets)} |"
 
 
+def measured(task: str, out: Path) -> tuple[Cells, int]:
+    """Return what the whole runs of a family brought, and under how many seeds; nothing before one of `best` ended."""
+    runs = {part: [folder for folder in sorted(out.glob(f"{part}-{task}-*")) if _ended(folder)] for part in WHOLE}
+    rows = [(part, row) for part in WHOLE for folder in runs[part] for row in read_rows(folder / "rows.jsonl")]
+    seeds = len(runs["best"])
+    return cells_of([row for part, row in rows if seeds and row.strategy in WHOLE[part]]), seeds
+
+
+def summary(tasks: Sequence[str], out: Path) -> Iterator[str]:
+    """Yield one table of all families at the largest budget: accuracy in per cent with its 95% interval."""
+    found = {task: measured(task, out) for task in tasks}
+    yield f"| strategy | {' | '.join(tasks)} |"
+    yield f"|---|{'---|' * len(tasks)}"
+    for name in (*NO_CRITIC, *BEST, CEILING):
+        row: list[str] = []
+        for cells, seeds in found.values():
+            rates = list(cells.get((name, BUDGETS[-1]), {}).values())
+            low, high = mean_interval(rates, seeds) if rates else (0.0, 0.0)
+            row.append(f"{100 * fmean(rates):.1f} ({100 * low:.1f}–{100 * high:.1f})" if rates else "–")
+        yield f"| `{name}` | {' | '.join(row)} |"
+
+
 def report_task(task: str, options: argparse.Namespace) -> dict[str, Any]:
     """Print a family's tables and answers, and return them."""
     out: Path = options.out
@@ -225,21 +247,18 @@ def report_task(task: str, options: argparse.Namespace) -> dict[str, Any]:
         print(f"\n{task}: every strategy, {report.problems} held-out problems, 1 seed\n")
         print("\n".join(table(cells, report.strategies, report.budgets, 1)))
         found["all"] = [row.model_dump() for row in report.rows]
-    runs = {part: [folder for folder in sorted(out.glob(f"{part}-{task}-*")) if _ended(folder)] for part in WHOLE}
-    seeds = runs["best"]
-    if not seeds:
+    cells, seeds = measured(task, out)
+    if not cells:
         return found
-    rows = [(part, row) for part in WHOLE for folder in runs[part] for row in read_rows(folder / "rows.jsonl")]
-    cells = cells_of([row for part, row in rows if row.strategy in WHOLE[part]])
     files = sorted(out.glob(f"peers-{task}-*.jsonl"))
     theirs = cells_of([row for file in files for row in read_rows(file)])
     peers = list(dict.fromkeys(name for name, _ in theirs))
     problems = len(cells[BEST[0], BUDGETS[0]])
-    print(f"\n{task}: {problems} held-out problems, {len(seeds)} seeds (peers: {len(files)})\n")
-    print("\n".join(table(cells, [*BEST, *FIRST, *NO_CRITIC, CEILING], BUDGETS, len(seeds))))
+    print(f"\n{task}: {problems} held-out problems, {seeds} seeds (peers: {len(files)})\n")
+    print("\n".join(table(cells, [*BEST, *FIRST, *NO_CRITIC, CEILING], BUDGETS, seeds)))
     if peers:
         print("\n".join(list(table(theirs, peers, BUDGETS, len(files)))[2:]))
-    found |= {"problems": problems, "seeds": len(seeds), "peer_seeds": len(files), "answers": []}
+    found |= {"problems": problems, "seeds": seeds, "peer_seeds": len(files), "answers": []}
     found["accuracies"] = {
         f"{name}@{budget}": round(fmean(cell.values()), 4) for (name, budget), cell in {**cells, **theirs}.items()
     }
@@ -284,7 +303,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = run_part(part, task, options)
             if code > 1:
                 return code
-    print(json.dumps({"bench": "accuracy", **{task: report_task(task, options) for task in options.tasks}}))
+    found = {task: report_task(task, options) for task in options.tasks}
+    print(f"\nAll families at {BUDGETS[-1]} tokens\n")
+    print("\n".join(summary(options.tasks, options.out)))
+    print(json.dumps({"bench": "accuracy", **found}))
     return 0
 
 
