@@ -35,7 +35,10 @@ class ChatTokenizer:
             InputError: the tokenizer has no chat template, or its template refuses this chat.
         """
         if not self._tokenizer.chat_template:
-            raise InputError(f"the tokenizer {self.name} has no chat template, which conversational rows need")
+            raise InputError(
+                f"the tokenizer {self.name} has no chat template, which conversational rows need: take that of a chat "
+                "model; rows for the embedded pair are exported with --wording embedded"
+            )
         try:
             text = self._tokenizer.apply_chat_template(
                 [dict(message) for message in messages], tokenize=False, add_generation_prompt=ask
