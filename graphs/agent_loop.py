@@ -21,7 +21,7 @@ from langgraph.types import Send
 from actorcritic.agent_steps import Act, AgentStep, Judgement, Ruling, StepCritic, ToolResult, distinct_calls
 from actorcritic.codec import decode, encode
 from actorcritic.engines.langchain import LangChainEngine
-from actorcritic.errors import BudgetExhausted
+from actorcritic.errors import BudgetExhausted, RecordError
 from actorcritic.formats.agent import render_objection, render_result, render_revision, render_warnings
 from actorcritic.graphs.agent_deciding import checked_judgement, objections, plan_calls, with_wrong_step, wrong_step
 from actorcritic.graphs.agent_desk import AgentDesk, noting_interruption
@@ -120,6 +120,8 @@ class AgentLoop:
             return await work.within("actor", "actor", call)
         except BudgetExhausted as error:
             return error.limit
+        except RecordError:
+            raise  # what cannot be logged must not go on as if it had been
         except Exception as error:  # noqa: BLE001 - whatever a model fails of is recorded, and the best so far stands
             work.failed(Failure(where="actor", type=type(error).__name__, message=str(error)))
             return "failed"
@@ -197,6 +199,8 @@ class AgentLoop:
             raise  # a human is asked
         except BudgetExhausted as error:
             judgement = Judgement.unscored(str(error))
+        except RecordError:
+            raise  # what cannot be logged must not go on as if it had been
         except Exception as error:  # noqa: BLE001 - whatever a critic fails of is recorded; the step is unscored
             failure = Failure(where="critic", type=type(error).__name__, message=str(error))
             judgement = replace(Judgement.unscored(str(error)), failure=failure)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from actorcritic.errors import BudgetExhausted, InputError
+from actorcritic.errors import BudgetExhausted, InputError, RecordError
 from actorcritic.protocols import Meter, RewardModel
 from actorcritic.scores import checked_reward
 from actorcritic.search.policy import REWARD
@@ -101,6 +101,8 @@ async def score(
         reward = checked_reward(await scorer.score(problem, solution, meter=meter), solution, f"the {source}")
     except BudgetExhausted:
         return None
+    except RecordError:
+        raise  # what cannot be logged must not go on as if it had been
     except Exception as error:  # noqa: BLE001 - whatever a scorer fails of is recorded; the solution stands, unscored
         where = "verifier" if source == "verifier" else "reward_model"
         emit(trial, Failure(where=where, type=type(error).__name__, message=str(error) or type(error).__name__))
@@ -122,6 +124,8 @@ async def gold_verdict(
         score = checked_reward(await gold.score(problem, solution, meter=meter), solution, "the verifier").score
     except BudgetExhausted:
         return Verdict.UNSCORED
+    except RecordError:
+        raise  # what cannot be logged must not go on as if it had been
     except Exception as error:  # noqa: BLE001 - whatever a checker fails of is recorded; the solution stands, unscored
         emit(trial, Failure(where="verifier", type=type(error).__name__, message=str(error) or type(error).__name__))
         return Verdict.UNSCORED

@@ -218,6 +218,7 @@ async def solve_all(
 
     source = iter(sessions)
     running: set[asyncio.Task[ProblemResult]] = set()
+    done: set[asyncio.Task[ProblemResult]] = set()
     try:
         while True:
             room = 0 if stop is not None and stop.is_set() else concurrency - len(running)
@@ -230,5 +231,5 @@ async def solve_all(
     finally:
         for task in running:
             task.cancel()
-        if running:
-            await asyncio.wait(running)
+        # Of several that failed one is raised; the others are read, or asyncio would complain of them on stderr.
+        await asyncio.gather(*running, *done, return_exceptions=True)

@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias, TypedDict
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from actorcritic.errors import ActorCriticError, BudgetExhausted, EnvironmentFault, InputError
+from actorcritic.errors import ActorCriticError, BudgetExhausted, EnvironmentFault, InputError, RecordError
 from actorcritic.exploration import without_means
 from actorcritic.graphs.scoring import Scorers, gold_verdict, score, wants_reward
 from actorcritic.protocols import Actor, Critic, Meter
@@ -123,6 +123,8 @@ async def act(
         solution = await _dispatch(actor, problem, trial, parent, meter)
     except BudgetExhausted as error:
         return without_means(error)
+    except RecordError:
+        raise  # what cannot be logged must not go on as if it had been
     except Exception as error:  # noqa: BLE001 - whatever an actor fails of is recorded as this trial's failure
         failure = _failure("environment" if isinstance(error, EnvironmentFault) else "actor", error)
         emit(trial, failure)
@@ -150,6 +152,8 @@ async def judge(
         critique = checked_critique(await critic.critique(problem, solution, meter=meter), solution)
     except BudgetExhausted:
         pass  # what could be paid for stands
+    except RecordError:
+        raise  # what cannot be logged must not go on as if it had been
     except Exception as error:  # noqa: BLE001 - whatever a critic fails of is recorded; the solution stands, unscored
         emit(trial, _failure("critic", error))
     if scorers is not None and scorers.gold is not None and trial.options.get(ORACLE) is True:

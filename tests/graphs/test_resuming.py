@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from actorcritic.budget import Budget
 from actorcritic.codec import encode
 from actorcritic.engines.scripted import ScriptedEngine
+from actorcritic.errors import RecordError
 from actorcritic.graphs.resuming import resume_session
+from actorcritic.graphs.scoring import Scorers
 from actorcritic.graphs.session import ProblemResult, Session
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import new_session, search_problem
+from actorcritic.protocols import RewardModel
+from actorcritic.reward_model import FunctionRewardModel
 from actorcritic.search.strategies import STRATEGIES, parse_strategy
 from actorcritic.trajectory.events import Event, Kind
 from actorcritic.trajectory.journal import TrajectoryJournal
@@ -93,6 +98,36 @@ class Stopped(TrajectoryJournal):
         super().note(kind, trial, payload)
         if self.next_seq == self.after:
             self.stop.set()
+
+
+class FullOnce(MemoryRecorder):
+    """Has no room for one event, and for the next one again."""
+
+    def __init__(self, full: int) -> None:
+        super().__init__()
+        self.full = full
+
+    def record(self, event: Event) -> None:
+        if len(self.events) == self.full:
+            self.full = -1
+            raise RecordError("no space left on device")
+        super().record(event)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "width"), [("best-of-n", 1), ("revise", 3), ("best-of-n:score=reward-model,n=4", 2)]
+)
+async def test_a_log_that_is_full_for_a_moment_stops_the_run_and_costs_no_trial(strategy: str, width: int) -> None:
+    model: RewardModel = FunctionRewardModel(lambda problem, solution: 1 / (1 + len(solution.raw)))
+    how = replace(settings(strategy, width, 330), scorers=Scorers(reward_model=model))
+    whole, _, events, _ = await first_life(how)
+    for full in range(1, len(events)):
+        recorder, (actor, critic) = FullOnce(full), world(latencies=LATENCIES)
+        with pytest.raises(RecordError, match="no space left"):
+            await search_problem(new_session(HARD, how, journal_of(recorder)), actor, critic, how)
+        assert Kind.FAILED not in {event.kind for event in recorder.events}
+        resumed, _, _ = await second_life(how, recorder.events)
+        assert gist(resumed, spend=True) == gist(whole, spend=True), f"full at event {full}: {events[full].kind}"
 
 
 @pytest.mark.parametrize(("strategy", "width"), [("best-of-n", 1), ("revise", 3)])

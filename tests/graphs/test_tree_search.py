@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from actorcritic.budget import Budget, Spend
 from actorcritic.engines.scripted import ScriptedEngine
-from actorcritic.errors import InputError
+from actorcritic.errors import InputError, RecordError
 from actorcritic.graphs.session import ProblemResult, Session, SilentJournal
 from actorcritic.graphs.settings import SearchSettings
 from actorcritic.graphs.tree_search import new_session, solve_all, tree_search_graph
@@ -149,6 +150,24 @@ async def test_what_fails_while_it_may_be_interrupted_is_still_raised() -> None:
     how = settings("greedy")
     with pytest.raises(InputError, match="no such trial"):
         await tree_search_graph(*world(), how, session=broken, stop=asyncio.Event()).ainvoke({"problem": TEXT})
+
+
+class Full(SilentJournal):
+    """A log on a disk without room."""
+
+    def asked(self, trial: Trial) -> None:
+        raise RecordError("no space left on device")
+
+
+async def test_where_several_problems_fail_at_once_one_is_raised_and_none_is_left_unread() -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    (actor, critic), how = world(), settings("best-of-n:n=2")
+    with pytest.raises(RecordError, match="no space left"):
+        async for _ in solve_all([new_session(problem, how, Full()) for problem in problems(4)], actor, critic, how):
+            pass
+    gc.collect()
+    assert not complaints
 
 
 async def test_an_oracle_run_says_so() -> None:
