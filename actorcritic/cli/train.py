@@ -29,6 +29,8 @@ RESUMED = frozenset({"resume", "as_json"})
 """Options beside `--resume`."""
 EVERY = 10.0
 """Seconds between two lines of progress."""
+MANY = 0.5
+"""Share of groups that teach nothing, from which it is said."""
 
 
 def train(  # noqa: PLR0913 - one parameter per option of the command
@@ -169,6 +171,11 @@ def _tell(report: TrainReport, folder: Path, *, as_json: bool) -> int:
             f"{report.recipe} ({report.method}): {report.rows} rows, {report.steps} steps{rewards}{losses}, "
             f"{report.tokens} tokens in {report.seconds:.0f} s{left_out}\n"
         )
+        if report.alike is not None and report.alike >= MANY:
+            sys.stdout.write(
+                f"in {report.alike:.0%} of the groups all completions earned the same, and taught nothing: "
+                "try more of them (--option generations=N), a higher temperature, or other problems\n"
+            )
         if not report.interrupted:
             sys.stdout.write(f"use it as {report.spec}\n")
     if report.interrupted:

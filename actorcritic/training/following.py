@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class StepRecord:
     """Read up to here."""
     reward: float | None = None
     """Mean of its completions; None = not trained by rewards."""
+    alike: float | None = None
+    """Share of its groups whose completions all earned the same; None = not trained by groups."""
 
 
 class LossLog:
@@ -67,8 +69,7 @@ class LossLog:
 
 
 def _fields(record: StepRecord) -> dict[str, float]:
-    reward = {} if record.reward is None else {"reward": record.reward}
-    return {"step": record.step, "loss": record.loss, "seconds": record.seconds, "tokens": record.tokens, **reward}
+    return {name: value for name, value in asdict(record).items() if value is not None}
 
 
 def _read(path: Path) -> list[StepRecord]:
@@ -144,9 +145,11 @@ class Follower(TrainerCallback):
         if told.get("loss") is None:
             return
         loss, passed = float(told["loss"]), self._clock() - self._started
-        reward = None if told.get("reward") is None else float(told["reward"])
+        reward, alike = (
+            None if told.get(name) is None else float(told[name]) for name in ("reward", "frac_reward_zero_std")
+        )
         tokens = int(state.num_input_tokens_seen)
-        self._log.add(StepRecord(state.global_step, loss, self._before + passed, tokens, reward))
+        self._log.add(StepRecord(state.global_step, loss, self._before + passed, tokens, reward, alike))
         done, left = state.global_step - self._first, state.max_steps - state.global_step
         pace = passed / done if done else None
         self._hear(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from actorcritic.errors import InputError
@@ -201,6 +202,7 @@ def _report(plan: _Plan, built: Built, log: LossLog) -> TrainReport:
 
     records = log.records
     rewards = [record.reward for record in records if record.reward is not None]
+    alike = [record.alike for record in records if record.alike is not None]
     return TrainReport(
         recipe=plan.data.recipe,
         method=plan.method.name,
@@ -214,6 +216,7 @@ def _report(plan: _Plan, built: Built, log: LossLog) -> TrainReport:
         last_loss=mean_of_last([record.loss for record in records]),
         first_reward=rewards[0] if rewards else None,
         last_reward=mean_of_last(rewards),
+        alike=fmean(alike) if alike else None,
         seconds=round(log.seconds, 3),
         tokens=records[-1].tokens if records else 0,
         interrupted=True,

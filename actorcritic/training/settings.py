@@ -124,5 +124,7 @@ class TrainReport:
     """Mean over the completions of the first step; None = not trained by rewards."""
     last_reward: float | None = None
     """Mean of the last tenth of the steps."""
+    alike: float | None = None
+    """Share of the groups whose completions all earned the same, which teaches nothing; None = there were no groups."""
     interrupted: bool = False
     """True = stopped before the end; `--resume` goes on."""

@@ -48,6 +48,7 @@ class Player:
         self.asked: list[TrainSettings | Path] = []
         self.interrupts = 0
         self.rewarded = False
+        self.alike: float | None = 0.1
 
     def __call__(
         self, asked: TrainSettings | Path, *, hear: Callable[[Progress], None], stopped: Callable[[], bool]
@@ -62,7 +63,7 @@ class Player:
         if stopped():
             return report(out, interrupted=True, steps=2)
         hear(Progress(step=3, steps=3, loss=1.0, seconds_left=0.0, reward=0.75 if self.rewarded else None))
-        return report(out, first_reward=0.25, last_reward=0.75) if self.rewarded else report(out)
+        return report(out, first_reward=0.25, last_reward=0.75, alike=self.alike) if self.rewarded else report(out)
 
 
 @pytest.fixture
@@ -120,7 +121,9 @@ def test_rewards_are_told_where_there_are_any(command: Command, player: Player, 
     player.rewarded = True
     done = command(*asked(data, tmp_path / "out"))
     assert done.err.splitlines()[-1] == "step 3 of 3, loss 1.0000, reward 0.750"
-    assert "3 steps, reward 0.250 to 0.750, loss 2.0000 to 1.0000" in done.out
+    assert "3 steps, reward 0.250 to 0.750, loss 2.0000 to 1.0000" in done.out and "the same" not in done.out
+    player.alike = 0.926
+    assert "in 93% of the groups all completions earned the same" in command(*asked(data, tmp_path / "more")).out
 
 
 def test_json_is_one_object_and_nothing_else(command: Command, player: Player, data: Path, tmp_path: Path) -> None:
@@ -140,6 +143,7 @@ def test_json_is_one_object_and_nothing_else(command: Command, player: Player, d
         "tokens": 99,
         "first_reward": None,
         "last_reward": None,
+        "alike": None,
         "interrupted": False,
     }
 

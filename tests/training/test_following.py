@@ -109,9 +109,10 @@ def test_what_is_no_loss_is_passed_over(tmp_path: Path) -> None:
 def test_a_reward_is_told_and_kept(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.state.global_step = 1
-    run.follower.on_log(run.args, run.state, TrainerControl(), logs={"loss": 0.0, "reward": 0.75})
+    logs = {"loss": 0.0, "reward": 0.75, "frac_reward_zero_std": 0.5}
+    run.follower.on_log(run.args, run.state, TrainerControl(), logs=logs)
     assert run.heard[0].reward == 0.75
-    assert [record.reward for record in LossLog(tmp_path / "log.jsonl", 1).records] == [0.75]
+    assert [(record.reward, record.alike) for record in LossLog(tmp_path / "log.jsonl", 1).records] == [(0.75, 0.5)]
 
 
 def test_losses_seconds_and_tokens_add_up_over_processes(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_two_steps_of_a_chat_model(case: str, tmp_path: Path) -> None:
     options = {"generations": 2, "new_tokens": 12}
     report = Runs(tmp_path).train(recipe, rows, **FEW, model=str(model), options=options, facts=facts)
     # A random model says nothing that is right, and nothing of this may be taken for an error of its own.
-    assert report.steps == 2 and report.first_reward == 0
+    assert report.steps == 2 and report.first_reward == 0 and report.alike == 1
 
 
 @pytest.mark.parametrize("case", ["mixed", "turns 1"])
