@@ -166,6 +166,17 @@ class _Left(NamedTuple):
     money: float | None
     steps: int | None
 
+    @property
+    def spent(self) -> Literal["tokens", "calls", "steps", "money"] | None:
+        """Which of them leaves room for nothing further; None = there is room."""
+        if self.tokens is not None and self.tokens < 1:
+            return "tokens"
+        if self.calls is not None and self.calls < 1:
+            return "calls"
+        if self.money is not None and self.money <= 0:
+            return "money"
+        return "steps" if self.steps is not None and self.steps < 1 else None
+
 
 class Lease:
     """What one trial may spend. Mutable; belongs to one task at a time."""
@@ -294,14 +305,7 @@ class Ledger:
 
     def spent_limit(self) -> Literal["tokens", "calls", "steps", "money"] | None:
         """Return which limit leaves room for nothing further, None if there is room."""
-        tokens, calls, money, steps = self.left()
-        if tokens is not None and tokens < 1:
-            return "tokens"
-        if calls is not None and calls < 1:
-            return "calls"
-        if money is not None and money <= 0:
-            return "money"
-        return "steps" if steps is not None and steps < 1 else None
+        return self.left().spent
 
     def lease(
         self, trial: int, *, tokens: int | None = None, calls: int | None = None, steps: int | None = None
@@ -325,9 +329,8 @@ class Ledger:
         money = None if tokens is None or self._token_price is None else tokens * self._token_price
         if self._open and any(map(_short, (tokens, calls, money, steps), left)):
             return None
-        limit = self.spent_limit()
-        if limit is not None:
-            raise BudgetExhausted(limit)
+        if left.spent is not None:
+            raise BudgetExhausted(left.spent)
         slots = max(1, self._width - len(self._open))
         limits = _Left(
             tokens=_whole_share(tokens, left.tokens, slots),

@@ -52,8 +52,13 @@ class _Lane:
         self._loop = asyncio.get_running_loop()
         self._next: asyncio.Future[TrialRun] = self._loop.create_future()
         self._result: asyncio.Future[TrialRun] | None = None
-        self._run = asyncio.create_task(graph.ainvoke({"lane": self}, {"recursion_limit": NEVER}))
+        self._run = asyncio.create_task(self._go_on(graph))
         self._run.add_done_callback(self._broke_off)
+
+    async def _go_on(self, graph: TrialGraph) -> None:
+        """Run to the end, which never comes; nobody looks at the states on the way, and showing them costs time."""
+        async for _ in graph.astream({"lane": self}, {"recursion_limit": NEVER}, stream_mode=[]):
+            pass
 
     async def carry_out(self, trial: TrialRun) -> TrialRun:
         """Hand over a trial and wait for its end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -31,9 +32,10 @@ class Counted:
         self.runs = 0
         self._graph = graph
 
-    async def ainvoke(self, *args: Any) -> Any:
+    async def astream(self, *args: Any, **options: Any) -> AsyncIterator[Any]:
         self.runs += 1
-        return await self._graph.ainvoke(*args)
+        async for shown in self._graph.astream(*args, **options):
+            yield shown
 
 
 def forget(trial: Trial, payload: Payload) -> None:
