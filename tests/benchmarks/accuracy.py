@@ -41,7 +41,7 @@ CEILING = "revise@oracle"
 REVISING = ("revise", "auto", "mcts")
 BEST = ("best-of-n", "ab-mcts", *REVISING)
 """Of what was tried on 200 problems of the development split; ab-mcts stands for what a peer has too."""
-FIRST = ("best-of-n:first=greedy", "revise:first=greedy", "mcts:first=greedy")
+FIRST = ("best-of-n:first=greedy", "revise:first=greedy", "auto:first=greedy", "mcts:first=greedy")
 """The same with a first sample at temperature 0, which is the likeliest to be right alone."""
 WHOLE = {"best": ("best-of-n", "ab-mcts", *NO_CRITIC, CEILING), "revising": REVISING, "first": FIRST}
 """By part, what runs on all problems, at all budgets, under all seeds."""
