@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -15,6 +15,9 @@ from actorcritic.loading import Roles
 from actorcritic.reward_model import EngineRewardModel
 from tests.graphs.world import world
 from tests.scoring import ScoringDouble
+
+if TYPE_CHECKING:
+    from tests.cli.improving import Trainer
 
 
 class Output(NamedTuple):
@@ -90,3 +93,23 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place.mkdir()
     monkeypatch.chdir(place)
     return place
+
+
+@pytest.fixture
+def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    """Put a trainer that trains nothing in the place of the real one."""
+    from tests.cli.improving import Trainer, put_in_place  # noqa: PLC0415 - which imports this module
+
+    return put_in_place(Trainer(), monkeypatch)
+
+
+@pytest.fixture
+def start(capsys: pytest.CaptureFixture[str], trainer: Trainer) -> Command:
+    """Return `improve` with that trainer."""
+
+    def call(*arguments: object) -> Output:
+        code = run(["improve", *map(str, arguments)])
+        captured = capsys.readouterr()
+        return Output(code, captured.out, captured.err)
+
+    return call
