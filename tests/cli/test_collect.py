@@ -49,7 +49,7 @@ def test_attempts_that_end_after_the_search_had_stopped_are_scored_too(
     monkeypatch.setattr(RunConfig, "load", slow)
     run = tmp_path / "run"
     options = ("--strategy", "revise", "--samples", 8, "--width", 4, "--json")
-    done = command("collect", "--task", "countdown", "--limit", 6, "--out", run, *options)
+    done = command("collect", "--task", "countdown", "--limit", 12, "--out", run, *options)
     (record,) = done.records
     attempts = [attempt for episode in episodes(run) for attempt in episode.attempts]
     late = [attempt for attempt in attempts if attempt.outcome is None and attempt.complete]
