@@ -7,6 +7,7 @@ every event. Embed it in an app, or run many problems side by side as `solve` do
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from itertools import islice
 from typing import TypedDict
@@ -229,7 +230,10 @@ async def solve_all(
             for task in done:
                 yield task.result()
     finally:
+        raised = sys.exception()
         for task in running:
             task.cancel()
-        # Of several that failed one is raised; the others are read, or asyncio would complain of them on stderr.
-        await asyncio.gather(*running, *done, return_exceptions=True)
+        # Of several that failed one is raised, and says of the others.
+        for error in await asyncio.gather(*running, *done, return_exceptions=True):
+            if raised is not None and isinstance(error, Exception) and error is not raised:
+                raised.add_note(f"another problem failed with {type(error).__name__}: {error}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+from itertools import accumulate
+from operator import mul
 
 from actorcritic.search.options import Options, choice, number
 from actorcritic.types import Outcome, Verdict
@@ -32,7 +33,7 @@ def find_cut(outcome: Outcome, options: Options) -> int | None:
     if error is None or not sure:
         return error
     scores = [1.0 if score is None else score for score in outcome.step_scores[:error]]
-    return next((at for at in range(len(scores)) if math.prod(scores[: at + 1]) < sure), error)
+    return next((at for at, held in enumerate(accumulate(scores, mul)) if held < sure), error)
 
 
 def lets_through(outcome: Outcome, gate: str) -> bool:

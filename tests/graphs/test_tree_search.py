@@ -155,19 +155,26 @@ async def test_what_fails_while_it_may_be_interrupted_is_still_raised() -> None:
 class Full(SilentJournal):
     """A log on a disk without room."""
 
+    def __init__(self, number: int) -> None:
+        self.number = number
+
     def asked(self, trial: Trial) -> None:
-        raise RecordError("no space left on device")
+        raise RecordError(f"no space left for {self.number}")
 
 
 async def test_where_several_problems_fail_at_once_one_is_raised_and_none_is_left_unread() -> None:
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     (actor, critic), how = world(), settings("best-of-n:n=2")
-    with pytest.raises(RecordError, match="no space left"):
-        async for _ in solve_all([new_session(problem, how, Full()) for problem in problems(4)], actor, critic, how):
+    sessions = [new_session(problem, how, Full(number)) for number, problem in enumerate(problems(4))]
+    with pytest.raises(RecordError, match="no space left") as raised:
+        async for _ in solve_all(sessions, actor, critic, how):
             pass
     gc.collect()
     assert not complaints
+    others = [note for note in raised.value.__notes__ if note.startswith("another problem failed with RecordError")]
+    said = " ".join([str(raised.value), *others])
+    assert all(f"no space left for {number}" in said for number in range(4)) and len(others) == 3
 
 
 async def test_an_oracle_run_says_so() -> None:
